@@ -1,0 +1,1 @@
+"""The stages a call goes through, one file a stage, in the order of the data."""

@@ -1,0 +1,254 @@
+"""What the stages hand to one another: one frozen, typed record for each seam.
+
+Times are seconds from the start of the recording. All records but `Recording` (which holds sound) are
+`msgspec` structs, so that they go to JSON and back, checked, without pickling.
+
+    ingest → Source, Recording → transcribe → Transcript → diarize → Conversation (parties)
+    → roles → Conversation (speakers) → listen → Heard → score → Scorecard → store (CallResult, Failure)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+
+Answer = Literal["yes", "no", "na", "unsure"]
+Speaker = Literal["agent", "customer", "other"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen record with named fields."""
+
+
+class CallInfo(Record):
+    """What the telephone system knows of a call; `extra` holds the manifest's further columns."""
+
+    call_id: str
+    agent_id: str = "unknown"
+    agent_name: str | None = None
+    team: str | None = None
+    region: str | None = None
+    customer_segment: str | None = None
+    started_at: datetime | None = None
+    direction: str | None = None
+    language: str | None = None
+    agent_channel: int | None = None
+    company: str | None = None
+    extra: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Source(Record):
+    """One call to be scored: its file, or its two files (agent's first), and what is known of it.
+
+    `info.call_id` is empty where nothing but the sound can name the call; `decode` then names it.
+    """
+
+    paths: tuple[str, ...]
+    info: CallInfo
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The sound of one call.
+
+    `samples` is int16 of shape (channels, n) at `SAMPLE_RATE`; two channels mean one party a channel.
+    `audio_id` is the hash of the decoded sound, whatever the file is called. `agent_channel` is set where
+    it is known (from the manifest, or since the call is a pair of files). `empty_channels` are those on
+    which nothing was recorded. `expected_s` is set where the file promises more than could be heard.
+    """
+
+    samples: npt.NDArray[np.int16]
+    audio_id: str
+    agent_channel: int | None = None
+    empty_channels: tuple[int, ...] = ()
+    expected_s: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, counted from the decoded sound."""
+        return self.samples.shape[1] / SAMPLE_RATE
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the file promises more sound than could be heard."""
+        return self.expected_s is not None
+
+
+class Word(Record):
+    """A word as heard; `probability` is the recogniser's, between 0 and 1."""
+
+    start_s: float
+    end_s: float
+    text: str
+    probability: float
+
+
+class Transcript(Record):
+    """The words of each channel, in order of time."""
+
+    language: str
+    language_probability: float
+    channels: tuple[tuple[Word, ...], ...]
+
+
+class Turn(Record):
+    """What one party says until the other speaks.
+
+    `speaker` is a party ("A", "B", …) as diarize leaves it, and a `Speaker` once roles has judged.
+    """
+
+    speaker: str
+    words: tuple[Word, ...]
+
+    @property
+    def start_s(self) -> float:
+        """When the first word starts."""
+        return self.words[0].start_s
+
+    @property
+    def end_s(self) -> float:
+        """When the last word to end has ended."""
+        return max(word.end_s for word in self.words)
+
+    @property
+    def text(self) -> str:
+        """The words, joined by blanks."""
+        return " ".join(word.text for word in self.words)
+
+
+class Conversation(Record):
+    """The call as a dialogue.
+
+    `role_confidence` is 1 where the telephone system says who the agent is, else the probability that
+    agent and customer are not the wrong way round. `unheard` names speakers who were not recorded.
+    """
+
+    language: str
+    language_probability: float
+    duration_s: float
+    turns: tuple[Turn, ...]
+    role_confidence: float = 0.0
+    unheard: tuple[Speaker, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Span(Record):
+    """A stretch of the call."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+class Interruption(Record):
+    """Where `by` started to speak while the other party was still speaking, and went on."""
+
+    at_s: float
+    by: Speaker
+
+
+class Party(Record):
+    """How much and how fast a speaker talks: share of the call (0 to 1), seconds, words a minute."""
+
+    speaker: Speaker
+    talk_s: float
+    talk_share: float
+    words_per_minute: float | None
+
+
+class Heard(Record):
+    """What is heard besides words.
+
+    `silences` are all stretches between the first and the last word in which nobody speaks for longer
+    than the settings' `silence_s`; `holds` are those longer than `hold_s`. `waiting_s` is the time
+    before the first word.
+    """
+
+    waiting_s: float
+    parties: tuple[Party, ...]
+    silences: tuple[Span, ...]
+    holds: tuple[Span, ...]
+    interruptions: tuple[Interruption, ...]
+    overlap_s: float
+
+
+class Evidence(Record):
+    """The words, and the seconds, that prove a mark."""
+
+    start_s: float
+    end_s: float
+    speaker: Speaker
+    quote: str
+
+
+class Mark(Record):
+    """The answer to one criterion of one call, with what proves it and who gave it."""
+
+    rubric: str
+    rubric_version: str
+    criterion: str
+    answer: Answer
+    confidence: float
+    weight: float
+    critical: bool
+    reason: str
+    evidence: tuple[Evidence, ...]
+    judge: str
+    judge_version: str
+
+
+class Scorecard(Record):
+    """All marks of a call, and per rubric the score: a share from 0 to 1, or None if nothing counted."""
+
+    marks: tuple[Mark, ...]
+    scores: dict[str, float | None]
+
+
+class CallResult(Record):
+    """All that is stored of one scored call."""
+
+    info: CallInfo
+    paths: tuple[str, ...]
+    audio_id: str
+    duration_s: float
+    expected_s: float | None
+    channels: int
+    notes: tuple[str, ...]
+    conversation: Conversation
+    heard: Heard
+    scorecard: Scorecard
+
+
+class Failure(Record):
+    """A call that was not scored: where it stopped, why, and what to do. Holds nothing that was said."""
+
+    call_id: str
+    agent_id: str
+    path: str
+    stage: str
+    reason: str
+    advice: str
+
+
+def quote(turn: Turn) -> Evidence:
+    """The turn as evidence; its speaker must have been judged."""
+    speaker = turn.speaker
+    assert speaker in ("agent", "customer", "other")
+    return Evidence(start_s=turn.start_s, end_s=turn.end_s, speaker=speaker, quote=turn.text)
+
+
+def by_speaker(turns: Sequence[Turn], speaker: Speaker) -> list[tuple[int, Turn]]:
+    """The turns of one speaker, each with its place in the dialogue."""
+    return [(i, turn) for i, turn in enumerate(turns) if turn.speaker == speaker]

@@ -1,0 +1,117 @@
+"""The settings file, `wellheard.toml`: everything that a house may set, with its default.
+
+Each stage is given its own section and nothing else, and a section is part of the key under which a
+stage's output is kept, so a changed setting redoes that stage and what follows it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta
+
+from wellheard.pipeline.errors import BadSettings
+
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the settings."""
+
+
+class House(Section):
+    """The company whose calls these are. `timezone` is an IANA name; `languages` are those spoken."""
+
+    company: str | None = None
+    timezone: str = "UTC"
+    languages: tuple[str, ...] = ("en", "ru", "pl", "ro")
+
+
+class Ingest(Section):
+    """How calls are found and named.
+
+    `columns` maps wellheard's column names to the manifest's (`agent_id = "Agent Login"`).
+    `file_name` is a regular expression with named groups (`agent_id`, `agent_name`, `started_at`,
+    `call_id`, …) tried on the file name without its extension. `pair_suffixes` are the endings that
+    make two files one call, the agent's first.
+    """
+
+    columns: dict[str, str] = {}
+    file_name: str = r"AGENT_(?P<agent_id>.+?)_DT_(?P<started_at>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)"
+    pair_suffixes: tuple[tuple[str, str], ...] = (("-out", "-in"), ("_agent", "_caller"), ("_agent", "_customer"))
+
+
+class Transcribe(Section):
+    """`model` is a name that `wellheard models list` shows, or a faster-whisper model of the hub."""
+
+    model: str = "whisper-base"
+    beam_size: Annotated[int, Meta(ge=1)] = 5
+
+
+class Diarize(Section):
+    """`step` is the distance of the segmentation windows, as a share of their length of ten seconds."""
+
+    model: str = "segmentation-3.0"
+    step: Annotated[float, Meta(gt=0, le=1)] = 0.25
+
+
+class Listen(Section):
+    """`silence_s`: from when on a silence is one; `hold_s`: from when on it is a hold or dead air."""
+
+    silence_s: Positive = 3.0
+    hold_s: Positive = 20.0
+    interruption_s: Positive = 0.5
+
+
+class Score(Section):
+    """`rubrics`: built-in names or YAML files. Marks less sure than `unsure_below` are `unsure`."""
+
+    rubrics: tuple[str, ...] = ("pec", "script", "resolution")
+    unsure_below: Share = 0.5
+
+
+class Models(Section):
+    """`folder`: looked into before the local store, for models that a house keeps itself."""
+
+    folder: str | None = None
+
+
+class Settings(Section):
+    """All sections."""
+
+    house: House = House()
+    ingest: Ingest = Ingest()
+    transcribe: Transcribe = Transcribe()
+    diarize: Diarize = Diarize()
+    listen: Listen = Listen()
+    score: Score = Score()
+    models: Models = Models()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The house's time zone."""
+        return ZoneInfo(self.house.timezone)
+
+
+def load(path: Path | None) -> Settings:
+    """Read a settings file; without one, everything has its default.
+
+    Raises:
+        BadSettings: the file is missing, is no TOML, or a name or value in it is wrong.
+    """
+    if path is None:
+        return Settings()
+    try:
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
+        _ = settings.zone
+    except OSError as error:
+        raise BadSettings(f"{path} cannot be read ({error.strerror})", "Check the path given to --settings.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path}: {error}", "docs/settings.md lists every section with its names.") from error
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadSettings(
+            f"{path}: {settings.house.timezone!r} is no time zone", "Use an IANA name such as Europe/Warsaw."
+        ) from error
+    return settings
