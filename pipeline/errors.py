@@ -88,3 +88,7 @@ class ModelDamaged(WellheardError):
 
 class NoResults(WellheardError):
     """The results folder, or what was asked of it, is not there."""
+
+
+class CannotWrite(WellheardError):
+    """A folder that wellheard writes into cannot be written: no right to, or no space left."""

@@ -40,7 +40,11 @@ class Ingest(Section):
 
     columns: dict[str, str] = {}
     file_name: str = r"AGENT_(?P<agent_id>.+?)_DT_(?P<started_at>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)"
-    pair_suffixes: tuple[tuple[str, str], ...] = (("-out", "-in"), ("_agent", "_caller"), ("_agent", "_customer"))
+    pair_suffixes: tuple[tuple[str, str], ...] = (
+        ("-out", "-in"),
+        ("_agent", "_caller"),
+        ("_agent", "_customer"),
+    )
 
 
 class Transcribe(Section):
@@ -107,9 +111,13 @@ def load(path: Path | None) -> Settings:
         settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
         _ = settings.zone
     except OSError as error:
-        raise BadSettings(f"{path} cannot be read ({error.strerror})", "Check the path given to --settings.") from error
+        raise BadSettings(
+            f"{path} cannot be read ({error.strerror})", "Check the path given to --settings."
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path}: {error}", "docs/settings.md lists every section with its names.") from error
+        raise BadSettings(
+            f"{path}: {error}", "docs/settings.md lists every section with its names."
+        ) from error
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise BadSettings(
             f"{path}: {settings.house.timezone!r} is no time zone", "Use an IANA name such as Europe/Warsaw."

@@ -1,0 +1,50 @@
+# `make demo` and `make test` work on a bare clone; run again, they install and fetch nothing.
+# Another Python than python3: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := results/demo
+
+.PHONY: demo test check clean pulled
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed pulled
+	@$(BIN)/wellheard score data/calls/manifest.csv --results $(DEMO)
+	@$(BIN)/wellheard call demo --results $(DEMO)
+	@echo "Parquet: $(DEMO)/calls, turns, marks, agents, failures"
+
+test: $(VENV)/.installed-dev pulled
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/wellheard
+	cd $(VENV)/typing && MYPYPATH=. ../bin/mypy --config-file wellheard/pyproject.toml \
+		-m wellheard.cli -p wellheard.pipeline -p wellheard.rubrics -p wellheard.models -p wellheard.views
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# Looks whether the models are there and whole; fetches those that are not.
+pulled: $(VENV)/.installed
+	@$(BIN)/wellheard models pull
+
+$(VENV)/.installed: $(VENV)/pyvenv.cfg pyproject.toml
+	@echo "Installing wellheard and what it needs into $(VENV); the first time takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: $(PYTHON) is missing, or older than 3.11. Install Python 3.11 or newer, or name one: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,130 @@
+"""Whisper (MIT) through faster-whisper, and the voice activity detector Silero (MIT) that it carries."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from faster_whisper import BatchedInferencePipeline, WhisperModel
+from faster_whisper.transcribe import Segment
+from faster_whisper.transcribe import Word as WordPart
+from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+from wellheard.pipeline.records import SAMPLE_RATE, Span, Word
+
+# Silero runs over whole blocks at once; ten minutes keep a four-hour call's copies small.
+VAD_BLOCK = 600 * SAMPLE_RATE
+LONGEST_SPAN_S = 28.0
+VAD = VadOptions(
+    min_speech_duration_ms=100,
+    max_speech_duration_s=LONGEST_SPAN_S,
+    min_silence_duration_ms=1000,
+    speech_pad_ms=400,
+)
+
+BATCH = 8
+# Whisper's own thresholds (compression ratio, mean log probability), past which its text is not believed.
+REPEATS = 2.4
+IMPROBABLE = -1.0
+
+Samples = npt.NDArray[np.int16]
+
+
+def to_float(samples: Samples) -> npt.NDArray[np.float32]:
+    """Int16 samples as float32 between -1 and 1."""
+    return samples.astype(np.float32) / 32768.0
+
+
+def speech_spans(samples: Samples) -> list[Span]:
+    """Where somebody speaks in one channel of 16 kHz, with up to 0.4 s before and after.
+
+    The stretches do not overlap; one longer than `LONGEST_SPAN_S` is cut at its last short pause.
+    """
+    spans: list[Span] = []
+    offset = 0
+    while offset < len(samples):
+        block = samples[offset : offset + VAD_BLOCK]
+        end = offset + len(block)
+        found = [
+            (offset + s["start"], offset + s["end"]) for s in get_speech_timestamps(to_float(block), VAD)
+        ]
+        if end < len(samples) and len(found) > 1 and found[-1][1] == end:
+            end, _ = found.pop()  # speech that runs on is heard whole, with the next block
+        spans.extend(Span(start_s=a / SAMPLE_RATE, end_s=b / SAMPLE_RATE) for a, b in found)
+        offset = end
+    return spans
+
+
+class Whisper:
+    """A Whisper model in CTranslate2's format, in int8 on the processor."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._model = WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True
+        )
+        self._batched = BatchedInferencePipeline(self._model)
+
+    def languages(self, window: Samples) -> dict[str, float]:
+        """The probability of each language, judged on up to 30 s of speech."""
+        _, _, every = self._model.detect_language(audio=to_float(window))
+        return dict(every or ())
+
+    def words(self, windows: Sequence[Samples], language: str, beam_size: int) -> list[list[Word]]:
+        """The words of each window of speech (at most 30 s), with times counted from the window's start.
+
+        Windows are decoded in batches. One whose text repeats itself or is improbable (by Whisper's own
+        measures) is decoded again by itself, with Whisper's fallback to higher temperatures.
+        """
+        heard: list[list[Word]] = []
+        for i in range(0, len(windows), BATCH):
+            heard.extend(self._batch(windows[i : i + BATCH], language, beam_size))
+        return heard
+
+    def _batch(self, windows: Sequence[Samples], language: str, beam_size: int) -> Iterator[list[Word]]:
+        edges_s = [0.0, *(np.cumsum([len(window) for window in windows]) / SAMPLE_RATE).tolist()]
+        found, _ = self._batched.transcribe(
+            to_float(np.concatenate(windows)),
+            language=language,
+            beam_size=beam_size,
+            word_timestamps=True,
+            clip_timestamps=[{"start": a, "end": b} for a, b in pairwise(edges_s)],
+            batch_size=BATCH,
+        )
+        segments = list(found)
+        for window, (start_s, end_s) in zip(windows, pairwise(edges_s), strict=True):
+            own = [segment for segment in segments if start_s <= (segment.start + segment.end) / 2 < end_s]
+            if any(s.compression_ratio > REPEATS or s.avg_logprob < IMPROBABLE for s in own):
+                again, _ = self._model.transcribe(
+                    to_float(window),
+                    language=language,
+                    beam_size=beam_size,
+                    word_timestamps=True,
+                    condition_on_previous_text=False,
+                )
+                own, start_s, end_s = list(again), 0.0, end_s - start_s
+            yield list(_whole_words(own, start_s, end_s))
+
+
+def _whole_words(segments: Iterable[Segment], start_s: float, end_s: float) -> Iterator[Word]:
+    """Words as written, timed from `start_s`.
+
+    Whisper cuts "8 a.m." and "in-house" at the mark and starts the rest without a blank.
+    """
+    for segment in segments:
+        parts: list[list[WordPart]] = []
+        for part in segment.words or ():
+            if parts and not part.word.startswith(" "):
+                parts[-1].append(part)
+            else:
+                parts.append([part])
+        for word in parts:
+            text = "".join(part.word for part in word).strip()
+            if any(character.isalnum() for character in text):
+                first_s = min(max(float(word[0].start), start_s), end_s)
+                yield Word(
+                    start_s=first_s - start_s,
+                    end_s=min(max(float(word[-1].end), first_s), end_s) - start_s,
+                    text=text,
+                    probability=float(sum(part.probability for part in word)) / len(word),
+                )

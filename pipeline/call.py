@@ -1,0 +1,189 @@
+"""The way of one call through the stages, each stage's output kept in the cache.
+
+This is the only place that knows all stages: a new stage is one more step here. Models are loaded when a
+stage first needs them, once for all calls of a worker.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from string import ascii_uppercase
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wellheard.models import store
+from wellheard.models.roles import AgentLikeness
+from wellheard.models.sentences import SentenceEncoder
+from wellheard.pipeline import audio, diarize, listen, roles, score, transcribe
+from wellheard.pipeline.cache import StageCache
+from wellheard.pipeline.records import (
+    CallInfo,
+    CallResult,
+    Conversation,
+    Heard,
+    Recording,
+    Scorecard,
+    Source,
+    Transcript,
+)
+from wellheard.pipeline.settings import Settings
+from wellheard.rubrics import loader
+
+if TYPE_CHECKING:
+    from wellheard.models.diarizer import Diarizer
+    from wellheard.models.whisper import Whisper
+
+
+class CallScorer:
+    """Takes calls from file to scorecard."""
+
+    def __init__(self, settings: Settings, cache_folder: Path, threads: int) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._cache = StageCache(cache_folder)
+        self._rubrics = tuple(loader.load(rubric) for rubric in settings.score.rubrics)
+
+    def __call__(self, source: Source, on_length: Callable[[float], None]) -> CallResult:
+        """Score one call; `on_length` is told its length in seconds as soon as that is known.
+
+        Raises:
+            CallError: the call cannot be scored; the error says why and what to do.
+        """
+        info, recording, conversation = self.converse(source, on_length)
+        heard = self._cache.get_or_make(
+            "listen",
+            [listen.VERSION, self._settings.listen, conversation],
+            Heard,
+            lambda: listen.listen(conversation, self._settings.listen),
+        )
+        scorecard = self._cache.get_or_make(
+            "score",
+            [
+                score.VERSION,
+                self._settings.score,
+                SentenceEncoder.fingerprint,
+                *self._rubrics,
+                conversation,
+                heard,
+                info,
+            ],
+            Scorecard,
+            lambda: score.score(
+                conversation, heard, info, self._rubrics, self._encoder, self._settings.score
+            ),
+        )
+        return CallResult(
+            info=info,
+            paths=source.paths,
+            audio_id=recording.audio_id,
+            duration_s=recording.duration_s,
+            expected_s=recording.expected_s,
+            channels=len(recording.samples),
+            notes=(*info.notes, *conversation.notes),
+            conversation=conversation,
+            heard=heard,
+            scorecard=scorecard,
+        )
+
+    def converse(
+        self, source: Source, on_length: Callable[[float], None]
+    ) -> tuple[CallInfo, Recording, Conversation]:
+        """The first half of the way: from file to dialogue, with agent and customer told apart."""
+        settings = self._settings
+        recording = audio.decode(source)
+        on_length(recording.duration_s)
+        info = source.info
+        if not info.call_id:
+            info = msgspec.structs.replace(info, call_id=recording.audio_id[:16])
+        if info.company is None:
+            info = msgspec.structs.replace(info, company=settings.house.company)
+        sound = [
+            recording.audio_id,
+            audio.VERSION,
+            str(recording.samples.shape),
+            str(recording.empty_channels),
+        ]
+        transcript = self._cache.get_or_make(
+            "transcribe",
+            [
+                *sound,
+                transcribe.VERSION,
+                self._fingerprint(settings.transcribe.model),
+                info.language or "",
+                settings.house.languages,
+                settings.transcribe,
+            ],
+            Transcript,
+            lambda: self._transcribe(recording, info.language),
+        )
+        parties = self._cache.get_or_make(
+            "diarize",
+            [
+                *sound,
+                diarize.VERSION,
+                self._fingerprint(settings.diarize.model),
+                settings.diarize,
+                recording.notes,
+                transcript,
+            ],
+            Conversation,
+            lambda: diarize.diarize(recording, transcript, lambda samples: self._diarizer(samples)),
+        )
+        agent = recording.agent_channel
+        agent_party = None if agent is None else ascii_uppercase[agent]
+        conversation = self._cache.get_or_make(
+            "roles",
+            [
+                roles.VERSION,
+                AgentLikeness.fingerprint,
+                SentenceEncoder.fingerprint,
+                agent_party or "",
+                parties,
+            ],
+            Conversation,
+            lambda: roles.assign(parties, agent_party, self._agent_likeness),
+        )
+        return info, recording, conversation
+
+    def _transcribe(self, recording: Recording, language: str | None) -> Transcript:
+        from wellheard.models.whisper import speech_spans
+
+        settings = self._settings
+        return transcribe.transcribe(
+            recording, language, settings.house, settings.transcribe, speech_spans, self._whisper
+        )
+
+    def _fingerprint(self, model: str) -> str:
+        return store.fingerprint(model, self._models_folder)
+
+    @cached_property
+    def _models_folder(self) -> Path | None:
+        folder = self._settings.models.folder
+        return Path(folder) if folder else None
+
+    @cached_property
+    def _whisper(self) -> "Whisper":
+        from wellheard.models.whisper import Whisper
+
+        return Whisper(store.locate(self._settings.transcribe.model, self._models_folder), self._threads)
+
+    @cached_property
+    def _diarizer(self) -> "Diarizer":
+        # torch and pyannote take seconds to import; a night of two-channel calls needs neither.
+        from wellheard.models.diarizer import Diarizer
+
+        return Diarizer(
+            store.locate(self._settings.diarize.model, self._models_folder),
+            store.locate("campplus", self._models_folder),
+            self._settings.diarize.step,
+            self._threads,
+        )
+
+    @cached_property
+    def _encoder(self) -> SentenceEncoder:
+        return SentenceEncoder()
+
+    @cached_property
+    def _agent_likeness(self) -> AgentLikeness:
+        return AgentLikeness(self._encoder)

@@ -1,0 +1,92 @@
+"""Diarize: the words of a call to turns, each of one party.
+
+Two channels hold one party each and need no model. On one channel, a diarizer tells the voices apart and
+each word goes to the voice that speaks at its middle. Turns are built from word times alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from string import ascii_uppercase
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from wellheard.pipeline.records import Conversation, Recording, Transcript, Turn, Word
+
+VERSION = "1"
+# A pause after which a party's next words are a new utterance, so that a reply can come between.
+UTTERANCE_PAUSE_S = 0.7
+
+Voice = tuple[float, float, str]
+
+
+class VoiceSeparator(Protocol):
+    """Tells voices apart; `wellheard.models.diarizer` has one."""
+
+    def __call__(self, samples: npt.NDArray[np.int16], /) -> list[Voice]:
+        """Who speaks when: (start_s, end_s, label), in order of time, not overlapping."""
+
+
+def diarize(recording: Recording, transcript: Transcript, separate: VoiceSeparator) -> Conversation:
+    """Give each word to a party, named A, B, … (on two channels: A is channel 0, B channel 1)."""
+    if len(transcript.channels) == 1:
+        spoken = _by_voice(transcript.channels[0], separate(recording.samples[0]))
+    else:
+        spoken = [
+            (party, word)
+            for party, words in zip(ascii_uppercase, transcript.channels, strict=False)
+            for word in words
+        ]
+    return Conversation(
+        language=transcript.language,
+        language_probability=transcript.language_probability,
+        duration_s=recording.duration_s,
+        turns=turns(spoken),
+        notes=recording.notes,
+    )
+
+
+def turns(spoken: Iterable[tuple[str, Word]]) -> tuple[Turn, ...]:
+    """Words with their parties to turns in order of their start; turns of two parties may overlap."""
+    by_party: dict[str, list[Word]] = {}
+    for party, word in spoken:
+        by_party.setdefault(party, []).append(word)
+    utterances = sorted(
+        (
+            (words[0].start_s, party, words)
+            for party, all_words in by_party.items()
+            for words in _utterances(sorted(all_words, key=lambda word: word.start_s))
+        ),
+        key=lambda utterance: utterance[:2],
+    )
+    return tuple(
+        Turn(speaker=party, words=tuple(word for _, _, words in group for word in words))
+        for party, group in groupby(utterances, key=lambda utterance: utterance[1])
+    )
+
+
+def _utterances(words: Sequence[Word]) -> Iterable[list[Word]]:
+    utterance = [words[0]]
+    for word in words[1:]:
+        if word.start_s - utterance[-1].end_s > UTTERANCE_PAUSE_S:
+            yield utterance
+            utterance = []
+        utterance.append(word)
+    yield utterance
+
+
+def _by_voice(words: Sequence[Word], voices: Sequence[Voice]) -> list[tuple[str, Word]]:
+    """Each word with the voice at its middle, or the nearest; parties are lettered as they come to speak."""
+    letters: dict[str, str] = {}
+    spoken = []
+    starts, ends = np.array([v[0] for v in voices]), np.array([v[1] for v in voices])
+    for word in words:
+        label = ""
+        if voices:
+            middle_s = (word.start_s + word.end_s) / 2
+            distance_s = np.maximum(np.maximum(starts - middle_s, middle_s - ends), 0.0)
+            label = voices[int(np.argmin(distance_s))][2]
+        letter = letters.setdefault(label, ascii_uppercase[min(len(letters), 25)])
+        spoken.append((letter, word))
+    return spoken

@@ -1,0 +1,76 @@
+"""Listen: what is heard besides words: who talks how much, silences, holds, interruptions, pace."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import get_args
+
+from wellheard.pipeline.records import Conversation, Heard, Interruption, Party, Span, Speaker, Turn
+from wellheard.pipeline.settings import Listen
+
+VERSION = "1"
+# Fewer words than this over the other's speech are a sign of listening ("yes", "mm-hm"), no interruption.
+INTERRUPTION_WORDS = 3
+
+
+def listen(conversation: Conversation, settings: Listen) -> Heard:
+    """Measure the call from its word times; speakers must have been judged."""
+    turns = conversation.turns
+    speech = union(Span(start_s=w.start_s, end_s=w.end_s) for turn in turns for w in turn.words)
+    silences = tuple(
+        Span(start_s=before.end_s, end_s=after.start_s)
+        for before, after in pairwise(speech)
+        if after.start_s - before.end_s >= settings.silence_s
+    )
+    return Heard(
+        waiting_s=speech[0].start_s if speech else conversation.duration_s,
+        parties=tuple(_party(speaker, conversation) for speaker in get_args(Speaker)),
+        silences=silences,
+        holds=tuple(silence for silence in silences if silence.duration_s >= settings.hold_s),
+        interruptions=tuple(_interruptions(turns, settings.interruption_s)),
+        overlap_s=round(_overlap_s(turns, speech), 3),
+    )
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The stretches that any of `spans` covers, in order, not overlapping."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda s: s.start_s):
+        if merged and span.start_s <= merged[-1].end_s:
+            merged[-1] = Span(start_s=merged[-1].start_s, end_s=max(merged[-1].end_s, span.end_s))
+        else:
+            merged.append(span)
+    return merged
+
+
+def _party(speaker: Speaker, conversation: Conversation) -> Party:
+    turns = [turn for turn in conversation.turns if turn.speaker == speaker]
+    talk_s = sum(span.duration_s for span in _talk(turns))
+    words = sum(len(turn.words) for turn in turns)
+    return Party(
+        speaker=speaker,
+        talk_s=round(talk_s, 3),
+        talk_share=round(talk_s / conversation.duration_s, 4),
+        words_per_minute=round(60 * words / talk_s, 1) if talk_s > 1 else None,
+    )
+
+
+def _talk(turns: Iterable[Turn]) -> list[Span]:
+    return union(Span(start_s=w.start_s, end_s=w.end_s) for turn in turns for w in turn.words)
+
+
+def _overlap_s(turns: Sequence[Turn], speech: Sequence[Span]) -> float:
+    of_speakers = sum(
+        span.duration_s
+        for speaker in get_args(Speaker)
+        for span in _talk(turn for turn in turns if turn.speaker == speaker)
+    )
+    return float(of_speakers - sum(span.duration_s for span in speech))
+
+
+def _interruptions(turns: Sequence[Turn], overlap_s: float) -> Iterable[Interruption]:
+    """Turns that begin while the other still speaks for `overlap_s` more, and go on after that."""
+    for before, after in pairwise(turns):
+        cut_into = before.speaker != after.speaker and before.end_s - after.start_s >= overlap_s
+        if cut_into and after.end_s > before.end_s and len(after.words) >= INTERRUPTION_WORDS:
+            by: Speaker = after.speaker  # type: ignore[assignment]
+            yield Interruption(at_s=after.start_s, by=by)

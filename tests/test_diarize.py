@@ -1,0 +1,66 @@
+"""Diarize: every word gets a party, and turns are built from word times alone."""
+
+import numpy as np
+from dialogues import turn
+
+from wellheard.pipeline.diarize import diarize
+from wellheard.pipeline.records import Recording, Transcript, Word
+
+
+def words(line: str) -> tuple[Word, ...]:
+    return turn(f"x {line}").words
+
+
+def call(*channels: tuple[Word, ...], voices=()):
+    recording = Recording(samples=np.zeros((len(channels), 16_000 * 60), np.int16), audio_id="x")
+    transcript = Transcript(language="en", language_probability=1.0, channels=channels)
+    conversation = diarize(recording, transcript, lambda _: list(voices))
+    return [(t.speaker, t.start_s, t.end_s, t.text) for t in conversation.turns]
+
+
+def test_two_channels_are_two_parties_and_need_no_model():
+    assert call(words("0-2 hello there"), words("3-4 hi anna")) == [
+        ("A", 0, 2, "hello there"),
+        ("B", 3, 4, "hi anna"),
+    ]
+
+
+def test_a_long_silence_on_a_channel_lets_the_reply_come_between():
+    agent = words("0-2 how are you") + words("8-9 good bye")
+    assert [(s, text) for s, *_, text in call(agent, words("3-7 very well thank you"))] == [
+        ("A", "how are you"),
+        ("B", "very well thank you"),
+        ("A", "good bye"),
+    ]
+
+
+def test_speech_over_each_other_does_not_mix_word_by_word():
+    assert [
+        (s, text) for s, *_, text in call(words("0-4 one two three four"), words("2-5 five six seven"))
+    ] == [
+        ("A", "one two three four"),
+        ("B", "five six seven"),
+    ]
+
+
+def test_on_one_channel_each_word_goes_to_the_voice_at_its_middle():
+    voices = [(0.0, 2.1, "S1"), (2.1, 5.0, "S0")]
+    assert call(words("0-4 one two three four"), voices=voices) == [
+        ("A", 0, 2, "one two"),
+        ("B", 2, 4, "three four"),
+    ]
+
+
+def test_a_word_where_no_voice_was_found_goes_to_the_nearest():
+    voices = [(0.0, 1.0, "S0"), (10.0, 11.0, "S1")]
+    assert [
+        s for s, *_ in call(words("0-1 hello") + words("3-4 yes") + words("9-9.5 no"), voices=voices)
+    ] == ["A", "B"]
+
+
+def test_without_any_voice_all_is_one_party_and_no_word_is_lost():
+    assert call(words("0-1 hello") + words("3-4 yes")) == [("A", 0, 4, "hello yes")]
+
+
+def test_an_empty_channel_is_a_party_without_turns():
+    assert [s for s, *_ in call((), words("3-4 hi"))] == ["B"]

@@ -1,0 +1,101 @@
+"""Transcribe: words with their times, each channel by itself, on real speech and the real model."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wellheard.models import store
+from wellheard.models.whisper import Whisper, speech_spans
+from wellheard.pipeline.errors import NoSpeech, UnknownLanguage
+from wellheard.pipeline.records import Recording, Span, Word
+from wellheard.pipeline.settings import House, Transcribe
+from wellheard.pipeline.transcribe import transcribe, windows
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Whisper:
+    return Whisper(store.locate("whisper-base", None), threads=2)
+
+
+def clip(path: Path) -> np.ndarray:
+    """A spoken clip of 8 kHz at 16 kHz."""
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    return np.repeat(samples, 2)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE), np.int16)
+
+
+def heard(whisper: Whisper, *channels: np.ndarray, language: str | None = "en", **settings):
+    recording = Recording(samples=np.stack(channels), audio_id="x")
+    return transcribe(recording, language, House(**settings), Transcribe(), speech_spans, whisper)
+
+
+def text(words: tuple[Word, ...]) -> str:
+    return " ".join(word.text for word in words).lower()
+
+
+def test_words_carry_their_seconds_in_the_recording_also_after_a_long_silence(whisper, spoken):
+    a, c = clip(spoken / "A.wav"), clip(spoken / "C.wav")
+    (words,) = heard(whisper, np.concatenate([a, silence(40), c])).channels
+    assert "thank you for calling" in text(words)
+    assert "my order" in text(words)
+    gap = (len(a) / RATE, len(a) / RATE + 40)
+    assert all(0 <= w.start_s < w.end_s <= gap[1] + 3.4 for w in words)
+    assert not [w for w in words if gap[0] + 0.3 < (w.start_s + w.end_s) / 2 < gap[1] - 0.3]
+
+
+def test_each_channel_is_heard_by_itself(whisper, spoken):
+    a, c = clip(spoken / "A.wav"), clip(spoken / "C.wav")
+    agent, customer = heard(
+        whisper,
+        np.concatenate([a, silence(4)]),
+        np.concatenate([silence(7), c, silence(4)])[: len(a) + 4 * RATE],
+    ).channels
+    assert "calling" in text(agent)
+    assert "calling" not in text(customer)
+    assert "order" in text(customer)
+    assert customer[0].start_s >= 6.8
+
+
+def test_the_language_is_told_by_the_speech_not_by_the_tone_before_it(whisper, spoken):
+    ringing = (8000 * np.sin(2 * np.pi * 425 * np.arange(20 * RATE) / RATE)).astype(np.int16)
+    transcript = heard(whisper, np.concatenate([ringing, clip(spoken / "A.wav")]), language=None)
+    assert transcript.language == "en"
+    assert transcript.language_probability > 0.8
+    assert transcript.channels[0][0].start_s >= 19.7
+
+
+def test_a_language_that_the_house_does_not_speak_is_never_chosen(whisper, spoken):
+    twice = np.tile(clip(spoken / "A.wav"), 2)
+    with pytest.raises(UnknownLanguage, match="seems to be in 'en'"):
+        heard(whisper, twice, language=None, languages=("pl", "ro"))
+
+
+@pytest.mark.parametrize("sound", ["zeros", "noise", "ringing"])
+def test_where_nobody_speaks_there_are_no_words(whisper, sound):
+    t = np.arange(30 * RATE) / RATE
+    samples = {
+        "zeros": np.zeros(len(t)),
+        "noise": np.random.default_rng(1).normal(0, 0.01, len(t)),
+        "ringing": 0.2 * (np.sin(2 * np.pi * 440 * t) + np.sin(2 * np.pi * 480 * t)) * (t % 4 < 1),
+    }[sound]
+    with pytest.raises(NoSpeech, match="nobody says a word in 30 s"):
+        heard(whisper, (samples * 32767).astype(np.int16), language=None)
+
+
+def test_windows_hold_whole_stretches_of_speech_and_no_more_than_fits():
+    spans = [Span(start_s=s, end_s=s + 10) for s in (0, 20, 40, 60)]
+    assert [[s.start_s for s in window] for window in windows(spans, 28)] == [[0, 20], [40, 60]]
+
+
+def test_letters_and_numbers_stay_one_word_as_written(whisper, spoken):
+    (words,) = heard(whisper, clip(spoken / "A.wav")).channels
+    assert not [w for w in words if w.text.startswith("-")]
+    assert all(any(c.isalnum() for c in w.text) for w in words)

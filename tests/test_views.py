@@ -1,0 +1,297 @@
+"""What people and programs are shown: names as they are, numbers that are numbers, times one can go to."""
+
+import csv
+import io
+import json
+import stat
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dialogues import dialogue
+from msgspec.structs import replace
+from rich.console import Console
+
+from wellheard.pipeline.errors import CannotWrite, NoResults
+from wellheard.pipeline.records import CallInfo
+from wellheard.views import dialogue as dialogue_view
+from wellheard.views import weak_spots as weak_spots_view
+from wellheard.views.files import write_text, write_whole
+from wellheard.views.screen import clock, percent, plain, screen, visible
+from wellheard.views.tables import Format, NoPlaceForParquet, as_csv, as_json, give
+from wellheard.views.weak_spots import weak_spots
+
+
+def page(encoding: str = "utf-8", width: int = 100) -> Console:
+    """A console without a terminal that keeps what it is given."""
+    console = screen(io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace"))
+    console.width = width
+    return console
+
+
+def written(console: Console) -> str:
+    console.file.flush()
+    return console.file.buffer.getvalue().decode()
+
+
+# --- names on the screen
+
+
+@pytest.mark.parametrize("name", ["call [urgent] 12.wav", "note [/b].wav", "[red]Anna", ":smile:", "Żaneta Łuczak"])
+def test_names_appear_letter_for_letter(name):
+    console = page()
+    console.print(plain(name))
+    assert written(console) == f"{name}\n"
+
+
+def test_characters_that_steer_a_terminal_are_shown_and_do_nothing():
+    assert visible("\x1b]0;owned\x07 a\rb \u202egnp.exe") == "\\x1b]0;owned\\x07 a\\rb \\u202egnp.exe"
+
+
+def test_letters_of_every_language_stay():
+    assert visible("Иванова, Żółć, ăîșț, 你好, 👍") == "Иванова, Żółć, ăîșț, 你好, 👍"
+
+
+def test_a_terminal_that_knows_only_ascii_gets_escapes_and_no_error():
+    console = page("ascii")
+    console.print(plain("Żaneta"))
+    assert written(console) == "\\u017baneta\n"
+
+
+def test_a_name_longer_than_the_screen_is_folded_not_cut():
+    console = page(width=20)
+    console.print(plain("x" * 50))
+    assert written(console).replace("\n", "") == "x" * 50
+
+
+def test_times_are_minutes_and_seconds():
+    assert [clock(s) for s in (0, 59.99, 61, 3600, -0.1)] == ["0:00", "0:59", "1:01", "1:00:00", "0:00"]
+
+
+def test_nothing_counted_is_neither_zero_nor_a_hundred():
+    assert [percent(p) for p in (None, float("nan"), 0, 0.834, 1)] == ["–", "–", "0 %", "83 %", "100 %"]
+
+
+# --- rows for programs
+
+ROWS = pa.Table.from_pylist(
+    [
+        {"agent": "007", "score": 0.5, "calls": [{"call_id": "a", "at_s": float("nan")}]},
+        {"agent": "=cmd()", "score": float("nan"), "calls": []},
+        {"agent": "+7", "score": -0.25, "calls": None},
+        {"agent": "Żółć\x1b[2J", "score": None, "calls": None},
+    ]
+)
+
+
+def test_json_holds_no_bare_nan():
+    rows = json.loads(as_json(ROWS), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert [row["score"] for row in rows] == [0.5, None, -0.25, None]
+    assert rows[0]["calls"] == [{"call_id": "a", "at_s": None}]
+    assert rows[3]["agent"] == "Żółć\x1b[2J"
+
+
+def test_csv_keeps_ids_and_no_cell_is_a_formula():
+    rows = list(csv.DictReader(io.StringIO(as_csv(ROWS))))
+    assert [row["agent"] for row in rows] == ["007", "'=cmd()", "'+7", "Żółć\\x1b[2J"]
+    assert [row["score"] for row in rows] == ["0.5", "", "-0.25", ""], "a negative number is no formula"
+    assert json.loads(rows[0]["calls"]) == [{"call_id": "a", "at_s": None}]
+
+
+def test_parquet_keeps_rows_and_types(tmp_path):
+    give(ROWS, Format.PARQUET, tmp_path / "rows.parquet", lambda console: None)
+    assert pq.read_table(tmp_path / "rows.parquet").schema.equals(ROWS.schema)
+
+
+def test_parquet_needs_a_file():
+    with pytest.raises(NoPlaceForParquet, match="--out"):
+        give(ROWS, Format.PARQUET, None, lambda console: None)
+
+
+def test_csv_in_a_file_is_read_right_by_spreadsheets_and_readers(tmp_path):
+    give(ROWS, Format.CSV, tmp_path / "rows.csv", lambda console: None)
+    assert (tmp_path / "rows.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert (tmp_path / "rows.csv").read_text(encoding="utf-8-sig") == as_csv(ROWS)
+
+
+def test_json_on_a_terminal_that_knows_only_ascii_is_still_json(capsys, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace")
+    monkeypatch.setattr("sys.stdout", stdout)
+    give(ROWS, Format.JSON, None, lambda console: None)
+    stdout.flush()
+    assert json.loads(stdout.buffer.getvalue())[3]["agent"] == "Żółć\x1b[2J"
+
+
+def test_a_table_in_a_file_has_no_colours(tmp_path):
+    give(ROWS, Format.TABLE, tmp_path / "rows.txt", lambda console: console.print(plain("[red]x", "bold red")))
+    assert (tmp_path / "rows.txt").read_text() == "[red]x\n"
+
+
+# --- files
+
+
+def test_files_are_for_their_owner_alone(tmp_path):
+    write_text(tmp_path / "a.txt", "x")
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o600
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    (tmp_path / "a.txt").write_text("before")
+
+    def breaks(stream):
+        stream.write(b"half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_whole(tmp_path / "a.txt", breaks)
+    assert (tmp_path / "a.txt").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(CannotWrite, match="nowhere"):
+        write_text(tmp_path / "nowhere" / "a.txt", "x")
+
+
+def test_a_folder_is_not_taken_for_a_file(tmp_path):
+    with pytest.raises(CannotWrite, match="is a folder"):
+        write_text(tmp_path, "x")
+
+
+# --- a dialogue
+
+CALL = dialogue(
+    "agent 0.5-2.0 Thank you for calling.",
+    "customer 2.5-4.0 Hello, my [order] is late.",
+    "agent 70.0-74.0 Let me look.",
+    duration_s=75.0,
+)
+
+
+def test_a_dialogue_shows_time_speaker_and_words():
+    console = page()
+    dialogue_view.show(console, CallInfo(call_id="c1", agent_id="007"), CALL)
+    lines = [line.split() for line in written(console).splitlines()]
+    assert ["0:02", "customer", "Hello,", "my", "[order]", "is", "late."] in lines
+    assert ["1:10", "agent", "Let", "me", "look."] in lines
+
+
+def test_the_json_of_a_dialogue_has_exactly_the_promised_names():
+    document = json.loads(dialogue_view.as_json(CALL))
+    assert list(document) == ["language", "duration_s", "turns"]
+    assert list(document["turns"][1]) == ["speaker", "start_s", "end_s", "text", "words"]
+    assert document["turns"][1]["words"][0] == {"start_s": 2.5, "end_s": 2.8, "word": "Hello,", "probability": 0.9}
+
+
+def test_rttm_has_ten_fields_and_no_time_beyond_the_end():
+    call = dialogue("agent 0-4 one two three four", duration_s=3.5)
+    assert dialogue_view.as_rttm(call, "Anna 12\t[x]") == (
+        "SPEAKER Anna_12\\t[x] 1 0.000 3.500 <NA> <NA> agent <NA> <NA>\n"
+    )
+
+
+def test_rttm_leaves_out_the_pauses_inside_a_turn():
+    turn = dialogue("agent 0-2 wait please", "agent 22-23 thanks").turns
+    joined = replace(turn[0], words=turn[0].words + turn[1].words)
+    lines = dialogue_view.as_rttm(replace(CALL, turns=(joined,)), "x").splitlines()
+    assert [line.split()[3:5] for line in lines] == [["0.000", "2.000"], ["22.000", "1.000"]]
+
+
+def test_subtitles_are_numbered_timed_and_short_enough_to_read():
+    call = dialogue("agent 0-20 " + " ".join(["word"] * 60), "customer 3599.5-3601 yes")
+    blocks = dialogue_view.as_srt(call).split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == [str(n + 1) for n in range(len(blocks))]
+    assert blocks[-1].splitlines()[1:] == ["00:59:59,500 --> 01:00:01,000", "Customer: yes"]
+    assert all(len(block.splitlines()[2]) <= len("Customer: ") + 84 for block in blocks)
+    assert sum(block.count("word") for block in blocks) == 60
+
+
+# --- weak spots
+
+
+def marks_of(*answers: tuple[str, str, str]) -> pa.Table:
+    """A table of marks from "agent, criterion, answers": one letter a call, y, n, a (na) or u (unsure)."""
+    names = {"y": "yes", "n": "no", "a": "na", "u": "unsure"}
+    return pa.Table.from_pylist(
+        [
+            {
+                "call_id": f"{agent}-{i}",
+                "agent_id": agent,
+                "rubric": "script",
+                "criterion": criterion,
+                "answer": names[letter],
+                "confidence": 0.5 + i / 1000,
+                "evidence": [{"start_s": 60.0 + i, "end_s": 62.0, "speaker": "agent", "quote": "…"}],
+            }
+            for agent, criterion, letters in answers
+            for i, letter in enumerate(letters)
+        ]
+    )
+
+
+TEAM = marks_of(
+    ("A1", "greeting", "n" * 18 + "y" * 2),
+    ("A2", "greeting", "y" * 38 + "n" * 2),
+    ("A1", "closing", "y" * 39 + "n"),
+    ("A2", "closing", "y" * 10 + "n" * 30),
+    ("A1", "recap", "nny" + "a" * 30),
+    ("A2", "recap", "yyyn"),
+    ("A1", "empathy", "a" * 9 + "u"),
+    ("A1", "alike", "y" * 1800 + "n" * 200),
+    ("A2", "alike", "y" * 1790 + "n" * 210),
+)
+
+
+def test_weak_spots_come_first_and_strengths_last():
+    rows = weak_spots(TEAM, "A1").to_pylist()
+    assert [(row["criterion"], row["verdict"]) for row in rows] == [
+        ("greeting", "weaker than the team"),
+        ("recap", "not enough calls"),
+        ("alike", "as the team"),
+        ("closing", "stronger than the team"),
+    ]
+
+
+def test_a_rate_is_of_the_calls_that_gave_occasion_and_has_an_interval():
+    recap = weak_spots(TEAM, "A1").to_pylist()[1]
+    assert (recap["asked"], recap["yes"], recap["team_asked"], recap["team_yes"]) == (3, 1, 4, 3)
+    assert recap["rate"] == pytest.approx(1 / 3)
+    assert 0 < recap["rate_low"] < 1 / 3 < recap["rate_high"] < 1
+    assert recap["difference_low"] < 0 < recap["difference_high"]
+
+
+def test_a_criterion_without_occasion_has_no_row():
+    assert "empathy" not in weak_spots(TEAM, "A1")["criterion"].to_pylist()
+
+
+def test_a_weak_spot_names_the_two_surest_calls_that_show_it():
+    greeting, *_, closing = weak_spots(TEAM, "A1").to_pylist()
+    assert greeting["calls"] == [{"call_id": "A1-17", "at_s": 77.0}, {"call_id": "A1-16", "at_s": 76.0}]
+    assert [call["call_id"] for call in closing["calls"]] == ["A1-38", "A1-37"]
+
+
+def test_newcombes_interval_is_that_of_his_paper(monkeypatch):
+    # Newcombe 1998, Statistics in Medicine 17:873, table II, method 10, at 95 %: 56/70 against 48/80.
+    mine, team = weak_spots_view.Rate(70, 56), weak_spots_view.Rate(80, 48)
+    monkeypatch.setattr(weak_spots_view, "CONFIDENCE", 0.95)
+    low, high = weak_spots_view._difference_interval(mine, team)
+    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
+
+
+def test_an_agent_without_a_team_is_shown_without_a_verdict():
+    rows = weak_spots(marks_of(("A1", "greeting", "yn")), "A1").to_pylist()
+    assert [(row["verdict"], row["team_rate"]) for row in rows] == [("no team to compare with", None)]
+
+
+def test_an_unknown_agent_is_said():
+    with pytest.raises(NoResults, match="007"):
+        weak_spots(TEAM, "007")
+
+
+def test_weak_spots_read_well():
+    console = page()
+    weak_spots_view.show(console, weak_spots(TEAM, "A1"))
+    text = written(console)
+    assert text.index("Weak spots") < text.index("greeting") < text.index("Strengths") < text.index("closing")
+    assert "A1-17 1:17" in text
+    assert all(len(line) <= 100 for line in text.splitlines())

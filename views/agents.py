@@ -1,0 +1,149 @@
+"""One line an agent: how many calls, the score of each rubric with its interval, how much was unsure.
+
+The interval of a mean score is Student's, 95 %, with the spread of calls within agents pooled over all
+agents shown, since one agent's few calls alone say little about how much calls vary.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import fsum, sqrt
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+from scipy.special import stdtrit
+
+from wellheard.views.screen import percent, plain
+
+CONFIDENCE = 0.95
+COLUMNS = ("call_id", "agent_id", "agent_name", "team", "started_at", "duration_s", "scores")
+"""What `agents` needs of the dataset `calls`."""
+
+
+def agents(calls: pa.Table) -> pa.Table:
+    """One row an agent, by `agent_id`, of the calls given (`COLUMNS`).
+
+    Columns: `agent_id, agent_name, team, calls, hours, unsure` (share of the marks with occasion), and for
+    each rubric R: `R` (mean score, 0 to 1), `R_low`, `R_high`, `R_calls` (those that have a score). Calls
+    without a score are left out of the mean; where nothing can be said, there is null.
+    """
+    of_agent: dict[str, list[dict[str, Any]]] = {}
+    for call in calls.select(list(COLUMNS)).sort_by([("started_at", "ascending"), ("call_id", "ascending")]).to_pylist():
+        of_agent.setdefault(call["agent_id"], []).append(call)
+    rubrics = sorted({entry["rubric"] for own in of_agent.values() for call in own for entry in call["scores"]})
+    scores = {
+        rubric: {agent_id: list(_scores(own, rubric)) for agent_id, own in of_agent.items()} for rubric in rubrics
+    }
+    spread = {rubric: _spread_within(list(scores[rubric].values())) for rubric in rubrics}
+    rows = []
+    for agent_id, own in sorted(of_agent.items()):
+        counted = sum(entry["counted"] for call in own for entry in call["scores"])
+        unsure = sum(entry["unsure"] for call in own for entry in call["scores"])
+        row: dict[str, Any] = {
+            "agent_id": agent_id,
+            "agent_name": _last_told(own, "agent_name"),
+            "team": _last_told(own, "team"),
+            "calls": len(own),
+            "hours": fsum(call["duration_s"] for call in own) / 3600,
+            "unsure": unsure / (counted + unsure) if counted + unsure else None,
+        }
+        for rubric in rubrics:
+            mean, low, high = _mean(scores[rubric][agent_id], spread[rubric])
+            row |= {
+                rubric: mean,
+                f"{rubric}_low": low,
+                f"{rubric}_high": high,
+                f"{rubric}_calls": len(scores[rubric][agent_id]),
+            }
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=_schema(rubrics))
+
+
+def rubrics_of(rows: pa.Table) -> list[str]:
+    """The rubrics that rows of `agents` hold."""
+    return [name.removesuffix("_calls") for name in rows.column_names if name.endswith("_calls")]
+
+
+def show(console: Console, rows: pa.Table, most: int | None = None) -> int:
+    """The rows for people, at most so many, those with the lowest scores; returns how many were left out."""
+    rubrics = rubrics_of(rows)
+    shown = rows.to_pylist()
+    left_out = 0
+    if most is not None and len(shown) > most:
+        left_out = len(shown) - most
+        shown = sorted(sorted(shown, key=lambda row: _overall(row, rubrics))[:most], key=lambda row: row["agent_id"])
+    teams = any(row["team"] for row in shown)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(plain("agent"))
+    if teams:
+        table.add_column(plain("team"))
+    table.add_column(plain("calls"), justify="right")
+    for rubric in rubrics:
+        table.add_column(plain(rubric), no_wrap=True)
+    table.add_column(plain("unsure"), justify="right", no_wrap=True)
+    for row in shown:
+        name = row["agent_id"] + (f" {row['agent_name']}" if row["agent_name"] else "")
+        cells = [plain(name), *([plain(row["team"] or "")] if teams else []), plain(row["calls"])]
+        cells += [plain(_score(row, rubric)) for rubric in rubrics]
+        table.add_row(*cells, plain(percent(row["unsure"])))
+    console.print(table)
+    return left_out
+
+
+def _score(row: dict[str, Any], rubric: str) -> str:
+    """`67 % (51-83)`, and of how many calls where not all of the agent's have a score."""
+    text = percent(row[rubric])
+    if row[f"{rubric}_low"] is not None:
+        text += f" ({row[f'{rubric}_low'] * 100:.0f}-{row[f'{rubric}_high'] * 100:.0f})"
+    calls = row[f"{rubric}_calls"]
+    return text if calls == row["calls"] else f"{text} of {calls}"
+
+
+def _overall(row: dict[str, Any], rubrics: Sequence[str]) -> float:
+    known = [row[rubric] for rubric in rubrics if row[rubric] is not None]
+    return fsum(known) / len(known) if known else 2.0
+
+
+def _scores(calls: Iterable[dict[str, Any]], rubric: str) -> Iterable[float]:
+    for call in calls:
+        for entry in call["scores"]:
+            if entry["rubric"] == rubric and entry["score"] is not None:
+                yield entry["score"]
+
+
+def _spread_within(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """The pooled standard deviation within groups, and its degrees of freedom."""
+    means = [fsum(group) / len(group) if group else 0.0 for group in groups]
+    squares = fsum((value - mean) ** 2 for group, mean in zip(groups, means, strict=True) for value in group)
+    freedom = sum(len(group) - 1 for group in groups if group)
+    return (sqrt(squares / freedom) if freedom else 0.0), freedom
+
+
+def _mean(scores: Sequence[float], spread: tuple[float, int]) -> tuple[float | None, float | None, float | None]:
+    if not scores:
+        return None, None, None
+    mean = fsum(scores) / len(scores)
+    deviation, freedom = spread
+    if not freedom:
+        return mean, None, None
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * deviation / sqrt(len(scores))
+    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def _last_told(calls: Sequence[dict[str, Any]], column: str) -> str | None:
+    return next((call[column] for call in reversed(calls) if call[column] is not None), None)
+
+
+def _schema(rubrics: Iterable[str]) -> pa.Schema:
+    fields = [
+        ("agent_id", pa.string()),
+        ("agent_name", pa.string()),
+        ("team", pa.string()),
+        ("calls", pa.int64()),
+        ("hours", pa.float64()),
+        ("unsure", pa.float64()),
+    ]
+    for rubric in rubrics:
+        fields += [(name, pa.float64()) for name in (rubric, f"{rubric}_low", f"{rubric}_high")]
+        fields.append((f"{rubric}_calls", pa.int64()))
+    return pa.schema(fields)

@@ -1,0 +1,185 @@
+"""One call's scorecard: what was marked, how sure it is, and the words and the second that prove it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from wellheard.pipeline.errors import NoResults
+from wellheard.views.screen import clock, counted, percent, plain
+
+EVIDENCE_SHOWN = 3
+
+# Readable without colour, and narrow enough to run down the page as a column.
+SIGNS = {"yes": ("yes", "green"), "no": ("no", "bold red"), "na": ("–", "dim"), "unsure": ("?", "yellow")}
+
+
+def find_call(calls: pa.Table, failures: pa.Table, wanted: str) -> str:
+    """The id of the call that is meant: by its id, the beginning of its id, or the name of its recording.
+
+    `calls` has `call_id, paths`; `failures` has `call_id, path, reason, advice`.
+
+    Raises:
+        NoResults: no call is meant, or several are, or the one that is meant was not scored.
+    """
+    rows = calls.to_pylist()
+    names = {row["call_id"]: {PurePath(path).name for path in row["paths"]} for row in rows}
+    if wanted in names:
+        return wanted
+    name = PurePath(wanted).name
+    found = [call_id for call_id, files in names.items() if name in files]
+    found = found or [call_id for call_id in names if wanted and call_id.startswith(wanted)]
+    if len(found) == 1:
+        return str(found[0])
+    if found:
+        some = ", ".join(sorted(found)[:5]) + (", …" if len(found) > 5 else "")
+        raise NoResults(f"{wanted} may mean {len(found)} calls", f"Say which: {some}.")
+    for row in failures.to_pylist():
+        if wanted == row["call_id"] or name == PurePath(row["path"]).name:
+            raise NoResults(f"{wanted} was not scored: {row['reason']}", row["advice"])
+    raise NoResults(
+        f"There is no call {wanted}",
+        "Give its id, the beginning of its id, or the name of its recording.",
+    )
+
+
+def show(
+    console: Console,
+    call: Mapping[str, Any],
+    marks: Sequence[Mapping[str, Any]],
+    texts: Mapping[str, Mapping[str, str]],
+) -> None:
+    """The scorecard of one row of `calls` with its rows of `marks`.
+
+    `texts` says, per rubric and criterion, what is asked, in the rubric's order; what it does not know
+    appears under its id alone.
+    """
+    console.print(Rule(plain(f"Call {call['call_id']}", "bold"), align="left", style="dim"))
+    header = Table.grid(padding=(0, 2, 0, 0))
+    header.add_column(no_wrap=True)
+    header.add_column(ratio=1)
+    for label, value in _facts(call):
+        header.add_row(plain(label, "dim"), plain(value))
+    for note in call["notes"]:
+        header.add_row(plain("Note", "yellow"), plain(note))
+    console.print(header)
+    for score in call["scores"]:
+        rubric = score["rubric"]
+        own = [mark for mark in marks if mark["rubric"] == rubric]
+        order = list(texts.get(rubric, {}))
+        own.sort(key=lambda mark, order=order: _place(order, mark["criterion"]))  # type: ignore[misc]
+        console.print()
+        _show_rubric(console, score, own, texts.get(rubric, {}))
+
+
+def _show_rubric(
+    console: Console, score: Mapping[str, Any], marks: Sequence[Mapping[str, Any]], texts: Mapping[str, str]
+) -> None:
+    version = f" {marks[0]['rubric_version']}" if marks else ""
+    without = sum(mark["answer"] == "na" for mark in marks)
+    facts = [f"{score['counted']} of {len(marks)} counted", f"{score['unsure']} unsure", f"{without} without occasion"]
+    title = Text.assemble(
+        plain(f"{score['rubric']}{version}", "bold"), "  ", plain(percent(score["score"]), "bold"), "  "
+    )
+    title.append_text(plain(", ".join(facts), "dim"))
+    console.print(Rule(title, align="left", style="dim"))
+    width = max((len(mark["criterion"]) for mark in marks), default=0)
+    for mark in marks:
+        sign, style = SIGNS[mark["answer"]]
+        line = Table.grid(padding=(0, 1, 0, 0), expand=True)
+        line.add_column(width=4, justify="right", no_wrap=True)
+        line.add_column(width=width, no_wrap=True)
+        line.add_column(ratio=1)
+        line.add_column(width=5, justify="right", no_wrap=True)
+        question = plain(texts.get(mark["criterion"], ""), "dim")
+        if mark["critical"]:
+            question = Text.assemble(plain("critical ", "bold"), question)
+        line.add_row(
+            plain(sign, style), plain(mark["criterion"], "bold"), question, plain(percent(mark["confidence"]), "dim")
+        )
+        console.print(line)
+        proof = Table.grid(padding=(0, 1, 0, 0))
+        proof.add_column(width=4)
+        proof.add_column(width=7, justify="right", no_wrap=True)
+        proof.add_column(no_wrap=True)
+        proof.add_column(no_wrap=True, ratio=1)
+        if mark["reason"]:
+            indented = Table.grid(padding=(0, 1, 0, 0))
+            indented.add_column(width=4)
+            indented.add_column(ratio=1)
+            indented.add_row("", plain(mark["reason"]))
+            console.print(indented)
+        for evidence in mark["evidence"][:EVIDENCE_SHOWN]:
+            proof.add_row(
+                "",
+                plain(clock(evidence["start_s"]), "cyan"),
+                plain(evidence["speaker"]),
+                _quoted(evidence["quote"], console.width - 24),
+            )
+        if proof.row_count:
+            console.print(proof)
+        more = len(mark["evidence"]) - EVIDENCE_SHOWN
+        if more > 0:
+            console.print(plain(f"{'':13}and {counted(more, 'more turn')}", "dim"))
+
+
+def _quoted(words: str, width: int) -> Text:
+    quote = plain(words)
+    quote.truncate(max(width - 2, 10), overflow="ellipsis")
+    return Text(f'"{quote.plain}"')
+
+
+def _facts(call: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is known of the call, line by line."""
+    agent = " ".join(filter(None, (call["agent_id"], call["agent_name"])))
+    facts = [("Agent", ", ".join(filter(None, (agent, call["team"] and f"team {call['team']}", call["region"]))))]
+    when = call["started_local"] or "time unknown"
+    facts.append(("When", ", ".join(filter(None, (when.replace("T", " "), call["direction"])))))
+    facts.append(("Recording", ", ".join(PurePath(path).name for path in call["paths"])))
+    length = f"{clock(call['duration_s'])} long"
+    if call["expected_s"] is not None:
+        length += f" of {clock(call['expected_s'])}: the recording is incomplete"
+    facts.append(("Length", f"{length}, {_language(call)}"))
+    facts.append(("Who is who", _who(call)))
+    facts.append(("Heard", _heard(call)))
+    return facts
+
+
+def _language(call: Mapping[str, Any]) -> str:
+    if call["language_given"]:
+        return f"language {call['language']}, as given"
+    return f"language {call['language']}, {percent(call['language_probability'])} sure"
+
+
+def _who(call: Mapping[str, Any]) -> str:
+    if call["role_confidence"] >= 1:
+        text = "known from the recording"
+    else:
+        text = f"told apart by what they say, {percent(call['role_confidence'])} sure"
+    if call["unheard"]:
+        text += f"; not recorded: {', '.join(call['unheard'])}"
+    return text
+
+
+def _heard(call: Mapping[str, Any]) -> str:
+    parts = [f"{party['speaker']} talks {percent(party['talk_share'])}" for party in call["parties"]]
+    if call["silences"]:
+        longest = max(call["silences"], key=lambda span: span["end_s"] - span["start_s"])
+        seconds = longest["end_s"] - longest["start_s"]
+        parts.append(
+            f"{counted(len(call['silences']), 'silence')} (longest {seconds:.0f} s at {clock(longest['start_s'])})"
+        )
+    if call["holds"]:
+        parts.append(counted(len(call["holds"]), "hold"))
+    cut_in = [interruption["by"] for interruption in call["interruptions"]]
+    parts += [f"{who} interrupts {cut_in.count(who)}×" for who in ("agent", "customer") if who in cut_in]
+    return ", ".join(parts) or "nothing of note"
+
+
+def _place(order: Sequence[str], criterion: str) -> tuple[int, str]:
+    return (order.index(criterion) if criterion in order else len(order)), criterion
