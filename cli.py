@@ -1,16 +1,335 @@
-"""The command line: `wellheard` and `python cli.py` are this Typer app."""
+"""The command line: `wellheard` and `python cli.py` are this Typer app.
+
+Commands are thin: they read settings and results, call the pipeline, and hand what comes back to a view.
+What is heavy to import is imported by the command that needs it, so that `--help` is there at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer()
+from wellheard.pipeline.errors import CallError, ExitCode, NoInput, WellheardError
+from wellheard.views.screen import screen, visible
+from wellheard.views.tables import Format, give
+
+app = typer.Typer(
+    name="wellheard",
+    help="Score recorded phone calls against checklists, offline, with the words that prove each mark.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="The models: get them, list them, check them.", no_args_is_help=True)
+rubric_app = typer.Typer(help="The checklists: show them, check them.", no_args_is_help=True)
+app.add_typer(models_app, name="models", rich_help_panel=None)
+app.add_typer(rubric_app, name="rubric", rich_help_panel=None)
 
 
-@app.command()
-def hello() -> None:
-    """Say hello."""
-    print("hello")
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="A settings file (TOML).")
+]
+ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.")]
+RowFormat = Annotated[Format, typer.Option("--format", help="How to give the rows out.")]
+RowFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write to this file, whole or not at all.")
+]
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; every expected error is one line, and decides the exit code."""
+    os.umask(0o077)
+    _have_streams()
+    try:
+        app()
+    except WellheardError as error:
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+        sys.exit(ExitCode.SOME_CALLS_FAILED if isinstance(error, CallError) else error.exit_code)
+
+
+def _have_streams() -> None:
+    """Under cron stdin may be closed, and the locale may know ASCII alone: neither may stop a night."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - open until the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="readable")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"wellheard {version('wellheard')}")
+        raise typer.Exit
+
+
+@app.callback()
+def wellheard(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Score recorded phone calls against checklists, offline, with the words that prove each mark.
+
+    \b
+    First:     wellheard models pull
+    Nightly:   wellheard score /recordings --results /results
+    Mornings:  wellheard agents --results /results
+               wellheard weak-spots --agent 007 --results /results
+    Evidence:  wellheard call CALL_ID --results /results
+    """
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Folders, globs, recordings, manifests.")
+    ],
+    results: ResultsFolder = Path("results"),
+    settings: SettingsFile = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Calls scored at once.  [default: what fits]")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for each of them.  [default: what fits]")
+    ] = None,
+) -> None:
+    """Score calls and store the results as Parquet.
+
+    INPUT is a folder, a glob, a recording, or a manifest (CSV or Parquet) that lists calls. Calls that
+    were scored before are known again by their sound: their rows are replaced, never doubled. A run that
+    was stopped goes on where it was when it is started again.
+
+    \b
+    wellheard score /recordings/2025-02-19 --results /results
+    wellheard score "/recordings/*.wav" export.csv --results /results --settings wellheard.toml
+
+    Exit code: 0 all calls were scored, 3 some were not, 2 wrong usage, 1 a crash.
+    """
+    from functools import partial
+
+    from wellheard.pipeline import batch, ingest, machine
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.call import CallScorer
+    from wellheard.pipeline.store import Results
+    from wellheard.rubrics import loader
+    from wellheard.views import night
+    from wellheard.views.progress import Tally, progress
+
+    console = screen()
+    house = settings_file.load(settings)
+    for rubric in house.score.rubrics:
+        loader.load(rubric)
+    found = ingest.find(inputs, house.ingest, house.house)
+    jobs, threads = machine.workers(len(found.sources), jobs, threads)
+    night.show_found(console, found, jobs, threads)
+    tally = Tally()
+    with Results(results).writer(house.zone, lambda line: night.say(console, line)) as writer:
+        for failure in found.failures:
+            writer.fail(failure)
+        make_scorer = partial(CallScorer, house, results / ".wellheard" / "cache", threads)
+        with progress(console, tally) as on_event:
+            outcome = batch.run(found.sources, make_scorer, writer, jobs, on_event)
+    failures = [*found.failures, *tally.failures]
+    calls = Results(results).table("calls", night.CALL_COLUMNS, night.of_calls(tally.call_ids))
+    night.show_outcome(console, outcome, calls, failures, results)
+    if failures or outcome.interrupted:
+        raise typer.Exit(ExitCode.SOME_CALLS_FAILED)
+
+
+@app.command()
+def transcribe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording.", exists=True, dir_okay=False)],
+    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write turns and words as JSON.")] = None,
+    rttm: Annotated[Path | None, typer.Option(metavar="OUT", help="Write who speaks when as RTTM.")] = None,
+    srt: Annotated[Path | None, typer.Option(metavar="OUT", help="Write subtitles as SRT.")] = None,
+    language: Annotated[str | None, typer.Option(help="Its language (en, ru, ...), if known.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Transcribe one recording and show it as a dialogue of agent and customer.
+
+    \b
+    wellheard transcribe call.wav
+    wellheard transcribe call.mp3 --language pl --json call.json --srt call.srt
+    """
+    from tempfile import TemporaryDirectory
+
+    import msgspec
+
+    from wellheard.pipeline import ingest, machine
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.call import CallScorer
+    from wellheard.views import dialogue
+    from wellheard.views.files import write_text
+
+    house = settings_file.load(settings)
+    found = ingest.find([str(file)], house.ingest, house.house)
+    for failure in found.failures:
+        raise CallError(f"{failure.path}: {failure.reason}", failure.advice)
+    if not found.sources:
+        raise NoInput(f"{file} is no recording", "Give one recording; `wellheard score` takes folders.")
+    source = found.sources[0]
+    if language:
+        source = msgspec.structs.replace(source, info=msgspec.structs.replace(source.info, language=language))
+    with TemporaryDirectory(prefix="wellheard-") as cache:
+        scorer = CallScorer(house, Path(cache), machine.workers(1, 1, None)[1])
+        info, _, conversation = scorer.converse(source, lambda _: None)
+    if json:
+        write_text(json, dialogue.as_json(conversation))
+    if rttm:
+        write_text(rttm, dialogue.as_rttm(conversation, file.stem))
+    if srt:
+        write_text(srt, dialogue.as_srt(conversation))
+    dialogue.show(screen(), info, conversation)
+
+
+@app.command()
+def call(
+    call_id: Annotated[
+        str,
+        typer.Argument(metavar="CALL_ID", help="Its id, the beginning of its id, or its recording's name."),
+    ],
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Show one call's scorecard, with the words and the second that prove each mark.
+
+    \b
+    wellheard call 3f9a --results /results
+    wellheard call AGENT_ChrisL_DT_2025-02-19T06-01-22.wav --results /results
+    """
+    import pyarrow.compute as pc
+
+    from wellheard.pipeline.store import Results
+    from wellheard.rubrics import loader
+    from wellheard.views import scorecard
+
+    stored = Results(results)
+    wanted = scorecard.find_call(
+        stored.table("calls", ["call_id", "paths"]),
+        stored.table("failures", ["call_id", "path", "reason", "advice"]),
+        call_id,
+    )
+    only = pc.field("call_id") == wanted
+    marks = stored.table("marks", filter=only).to_pylist()
+    scorecard.show(
+        screen(),
+        stored.table("calls", filter=only).to_pylist()[0],
+        marks,
+        loader.texts({(mark["rubric"], mark["rubric_version"]) for mark in marks}),
+    )
+
+
+@app.command()
+def agents(
+    results: ResultsFolder = Path("results"), form: RowFormat = Format.TABLE, out: RowFile = None
+) -> None:
+    """Show one line an agent: calls, the score of each rubric with its interval, how much was unsure.
+
+    \b
+    wellheard agents --results /results
+    wellheard agents --results /results --format csv --out agents.csv
+    """
+    from wellheard.pipeline.store import Results
+    from wellheard.views import agents as view
+
+    rows = view.agents(Results(results).table("calls", view.COLUMNS))
+    give(rows, form, out, lambda console: view.show(console, rows))
+
+
+@app.command()
+def weak_spots(
+    agent: Annotated[str, typer.Option("--agent", metavar="ID", help="The agent's id.")],
+    results: ResultsFolder = Path("results"),
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Show where one agent does worse or better than the rest of the team, and the calls that show it.
+
+    A weak spot or a strength is named only where there are enough calls to tell it from chance.
+
+    \b
+    wellheard weak-spots --agent 007 --results /results
+    """
+    import pyarrow.compute as pc
+
+    from wellheard.pipeline.store import Results
+    from wellheard.views import weak_spots as view
+
+    stored = Results(results)
+    own = stored.table("marks", view.OWN_COLUMNS, pc.field("agent_id") == agent)
+    team = stored.table("marks", view.TEAM_COLUMNS, pc.field("agent_id") != agent)
+    rows = view.weak_spots(agent, own, team)
+    give(rows, form, out, lambda console: view.show(console, rows))
+
+
+@models_app.command("pull")
+def pull_models(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAMES]...", help="Default: what is needed.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="HF_TOKEN", help="For models of the hub that ask for one.", show_envvar=True),
+    ] = None,
+) -> None:
+    """Get models that are not there yet. This alone uses the network.
+
+    \b
+    wellheard models pull
+    wellheard models pull large-v3-turbo
+    """
+    from wellheard.models import store
+    from wellheard.models.catalog import DEFAULT_PULL
+
+    wanted = names or DEFAULT_PULL
+    store.pull(wanted, token, lambda line: print(visible(line), flush=True))
+    print(f"The models are there: {', '.join(map(visible, wanted))}.")
+
+
+@models_app.command("list")
+def list_models(settings: SettingsFile = None, form: RowFormat = Format.TABLE, out: RowFile = None) -> None:
+    """Show all models, their source and licence, and where they lie on this machine."""
+    from wellheard.models import store
+    from wellheard.views import models as view
+
+    rows = view.models(store.status(_models_folder(settings)))
+    give(rows, form, out, lambda console: view.show_models(console, rows))
+
+
+@models_app.command("verify")
+def verify_models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAMES]...", help="Default: all.")] = None,
+    settings: SettingsFile = None,
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Check every model file against its hash. Exit code 2 if one is missing or not as published."""
+    from wellheard.models import store
+    from wellheard.views import models as view
+
+    found = store.verify(names or (), _models_folder(settings))
+    rows = view.files(found)
+    give(rows, form, out, lambda console: view.show_files(console, rows))
+    if any(row.state != "ok" for row in found):
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def _models_folder(settings: Path | None) -> Path | None:
+    from wellheard.pipeline import settings as settings_file
+
+    folder = settings_file.load(settings).models.folder
+    return Path(folder) if folder else None
+
+
+if __name__ == "__main__":
+    main()

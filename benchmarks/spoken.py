@@ -102,13 +102,10 @@ def main(results_folder: str, spoken_folder: str, *labelled_files: str) -> None:
             cohen_kappa_score(*zip(*sure, strict=True), labels=["yes", "no", "na"]) if sure else float("nan")
         )
         kappas.append((kappa, kappa_all))
-        agreed = np.mean([a == b for a, b in sure]) if sure else float("nan")
-        print(
-            f"| {name} | {len(both)} | {len(both) - len(sure)} | {100 * agreed:.0f} % | {kappa:.2f} | {kappa_all:.2f} |"
-        )
-    print(
-        f"| mean | | | | {np.nanmean([k for k, _ in kappas]):.2f} | {np.nanmean([k for _, k in kappas]):.2f} |"
-    )
+        unsure, agreed = len(both) - len(sure), f"{100 * np.mean([a == b for a, b in sure]):.0f} %"
+        print(f"| {name} | {len(both)} | {unsure} | {agreed} | {kappa:.2f} | {kappa_all:.2f} |")
+    means = np.nanmean(kappas, axis=0)
+    print(f"| mean | | | | {means[0]:.2f} | {means[1]:.2f} |")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@
     python benchmarks/train_roles.py --check              # rebuilds it and says whether it is the same
     python benchmarks/train_roles.py --also FILE.jsonl …  # measures on further files, trains on none of them
 
+Beside the labelled calls it learns from `stock_phrases.json`: what agents and customers say every day,
+which the labelled calls avoid, as they are written so that lists of such phrases fail.
+
 The spoken test calls are those of the writers en_a and ru_a: the model that ships is never trained on
 these two, so that what is measured on speech is measured on strangers.
 """
@@ -15,7 +18,8 @@ import json
 import platform
 import random
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,19 +28,31 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 import sklearn
+import threadpoolctl
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.neural_network import MLPClassifier
 
+from wellheard.models.roles import Linear, LogOdds, Net
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.pipeline.roles import MOST_SURE, pieces
 
 ROOT = Path(__file__).parent.parent
 LABELLED = ROOT / "data" / "labelled"
+PHRASES = Path(__file__).with_name("stock_phrases.json")
 TRAINED_ON = ("en_b", "en_c", "ru_b", "pl_a", "ro_a")
 KEPT_FOR_TEST = ("en_a", "ru_a")
 SEED = 20
-# Strength of the fit (inverse of the L2 penalty), chosen on held-out writers among 1, 3, 10, 30, 100.
-AGENT_C = 3.0
+# Chosen on held-out writers, before there were stock phrases: of 148 calls, a linear model gets 2 wrong, and 18
+# from their first six turns;
+# this net gets 1 and 8. A kernel machine does as well as the net and is 100 times larger.
+HIDDEN = 32
+AGENT_ALPHA = 0.1
+AGENT_EPOCHS = 40
+AGENT_RATE = 2e-3
+# Vectors of this encoder lie close together; spread, the net learns from them in fewer steps.
+SPREAD = 5.0
 ANNOUNCEMENT_C = 10.0
 BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -84,7 +100,19 @@ def read(path: Path) -> list[Call]:
 
 def read_writers(writers: Sequence[str]) -> list[Call]:
     """The calls of several writers."""
-    return [call for writer in writers for call in read(LABELLED / f"{writer}.jsonl")]
+    return [call for writer in writers for call in read(_labelled(writer))]
+
+
+def stock_phrases(languages: Collection[str]) -> Turns:
+    """Everyday phrases of agents and customers, as turns of no call."""
+    phrases = json.loads(PHRASES.read_text(encoding="utf-8"))
+    return [
+        (speaker, text)
+        for language in phrases
+        if language in languages
+        for speaker, texts in phrases[language].items()
+        for text in texts
+    ]
 
 
 # Views: what may be left of a call by the time it is judged.
@@ -138,34 +166,57 @@ def texts_of(turns: Turns, speaker: str) -> list[str]:
 
 
 def fit(calls: Sequence[Call], encode: Encode) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two linear models, agent's likeness and announcement, as they are stored."""
-    said = [(who, piece) for call in calls for who, text in call.turns for piece in pieces(text)]
+    """The net for agent's likeness and the linear model for announcements, as they are stored."""
+    turns = [turn for call in calls for turn in call.turns] + stock_phrases({call.language for call in calls})
+    said = [(who, piece) for who, text in turns for piece in pieces(text)]
     vectors = encode([text for _, text in said])
     speakers = np.array([who for who, _ in said])
     people = speakers != "system"
-    agent = LogisticRegression(C=AGENT_C, max_iter=2000).fit(vectors[people], speakers[people] == "agent")
-    announcement = LogisticRegression(C=ANNOUNCEMENT_C, class_weight="balanced", max_iter=2000).fit(
-        vectors, speakers == "system"
-    )
-    return _stored(agent), _stored(announcement)
-
-
-def _stored(regression: LogisticRegression) -> dict[str, Any]:
-    return {
-        "bias": round(float(regression.intercept_[0]), 4),
-        "weights": [round(float(weight), 4) for weight in regression.coef_[0]],
+    # One thread: small products are faster so, and their sums come out the same every time.
+    with threadpoolctl.threadpool_limits(1):
+        agent = _fit_net(vectors[people], speakers[people] == "agent")
+        announcement = LogisticRegression(C=ANNOUNCEMENT_C, class_weight="balanced", max_iter=2000).fit(
+            vectors, speakers == "system"
+        )
+    return agent, {
+        "bias": _rounded(announcement.intercept_[0]),
+        "weights": _rounded(announcement.coef_[0]),
     }
 
 
-def log_odds(linear: dict[str, Any], vectors: Vectors) -> npt.NDArray[np.float64]:
-    return np.asarray(vectors @ np.array(linear["weights"]) + linear["bias"], dtype=np.float64)
+def _fit_net(vectors: Vectors, is_agent: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """A net whose first layer takes in the centring and spreading of the vectors."""
+    centre = vectors.mean(axis=0)
+    net = MLPClassifier(
+        (HIDDEN,), alpha=AGENT_ALPHA, max_iter=AGENT_EPOCHS, learning_rate_init=AGENT_RATE, random_state=SEED
+    )
+    with warnings.catch_warnings():
+        # Stopping early is meant.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        net.fit((vectors - centre) * SPREAD, is_agent)
+    hidden = net.coefs_[0].T * SPREAD
+    return {
+        "hidden_biases": _rounded(net.intercepts_[0] - hidden @ centre),
+        "hidden_weights": _rounded(hidden),
+        "output_bias": _rounded(net.intercepts_[1][0]),
+        "output_weights": _rounded(net.coefs_[1][:, 0]),
+    }
+
+
+def _rounded(numbers: Any) -> Any:
+    return np.round(np.asarray(numbers, dtype=np.float64), 4).tolist()
+
+
+def log_odds(model: type[Net] | type[Linear], stored: dict[str, Any], vectors: Vectors) -> LogOdds:
+    """As the product computes them from the stored numbers."""
+    return model(**stored)(vectors)
 
 
 def judge(agent: dict[str, Any], turns: Turns, encode: Encode) -> Judged:
     sides = []
     for speaker in ("agent", "customer"):
         texts = texts_of(turns, speaker)
-        sides.append((float(log_odds(agent, encode(texts)).sum()) if texts else 0.0, len(texts)))
+        sides.append((float(log_odds(Net, agent, encode(texts)).sum()) if texts else 0.0, len(texts)))
     return Judged(*sides)
 
 
@@ -276,7 +327,7 @@ def announcements(calls: Sequence[Call], encode: Encode) -> dict[str, Any]:
         _, announcement = fit([call for call in calls if call.writer != writer], encode)
         for call in (call for call in calls if call.writer == writer):
             for speaker in dict.fromkeys(who for who, _ in call.turns):
-                is_one = log_odds(announcement, encode(texts_of(call.turns, speaker))).sum() > 0
+                is_one = log_odds(Linear, announcement, encode(texts_of(call.turns, speaker))).sum() > 0
                 found += bool(is_one and speaker == "system")
                 false += bool(is_one and speaker != "system")
                 people += speaker != "system"
@@ -290,7 +341,7 @@ def turn_auc(calls: Sequence[Call], encode: Encode) -> float:
     for writer in dict.fromkeys(call.writer for call in calls):
         agent, _ = fit([call for call in calls if call.writer != writer], encode)
         turns = [turn for call in calls if call.writer == writer for turn in _people(call)]
-        values.extend(log_odds(agent, encode([text for _, text in turns])))
+        values.extend(log_odds(Net, agent, encode([text for _, text in turns])))
         labels.extend(who == "agent" for who, _ in turns)
     return round(float(roc_auc_score(labels, values)), 3)
 
@@ -308,14 +359,16 @@ def build(encode: Encode) -> dict[str, Any]:
         "single": single,
         "training": {
             "made_by": "benchmarks/train_roles.py",
-            "trained_on": {writer: _sha256(writer) for writer in TRAINED_ON},
+            "trained_on": {path.name: _sha256(path) for path in (*map(_labelled, TRAINED_ON), PHRASES)},
             "never_trained_on": dict.fromkeys(
-                KEPT_FOR_TEST, "kept for test: its calls are the spoken test set"
+                [_labelled(writer).name for writer in KEPT_FOR_TEST],
+                "kept for test: its calls are the spoken test set",
             ),
             "calls": len(calls),
             "turns": sum(len(call.turns) for call in calls),
             "seed": SEED,
-            "regularisation_c": {"agent": AGENT_C, "announcement": ANNOUNCEMENT_C},
+            "agent": {"hidden": HIDDEN, "alpha": AGENT_ALPHA, "epochs": AGENT_EPOCHS, "rate": AGENT_RATE},
+            "announcement": {"c": ANNOUNCEMENT_C},
             "versions": {
                 "python": platform.python_version(),
                 "scikit-learn": sklearn.__version__,
@@ -327,8 +380,12 @@ def build(encode: Encode) -> dict[str, Any]:
     }
 
 
-def _sha256(writer: str) -> str:
-    return hashlib.sha256((LABELLED / f"{writer}.jsonl").read_bytes()).hexdigest()
+def _labelled(writer: str) -> Path:
+    return LABELLED / f"{writer}.jsonl"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def dump(model: dict[str, Any]) -> str:
@@ -392,7 +449,7 @@ def main() -> int:
             unseen(shipped, encode, lambda call: call.writer), model["pair"], model["single"]
         ),
     }
-    further = [(writer, read(LABELLED / f"{writer}.jsonl")) for writer in KEPT_FOR_TEST]
+    further = [(writer, read(_labelled(writer))) for writer in KEPT_FOR_TEST]
     further += [(path.stem, read(path)) for path in options.also]
     for name, calls in further:
         judged = {

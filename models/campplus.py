@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
 
@@ -194,7 +193,9 @@ class CAMPlusPlus(Model):
             ValueError: the waveforms themselves are shorter than that.
         """
         prints = waveforms.new_full((len(waveforms), DIMENSION), torch.nan)
-        for i, (mels, weight) in enumerate(zip(_mels(waveforms), _each(weights, len(waveforms)), strict=True)):
+        for i, (mels, weight) in enumerate(
+            zip(_mels(waveforms), _each(weights, len(waveforms)), strict=True)
+        ):
             if len(mels) < FEWEST_FRAMES:
                 raise ValueError(f"{len(mels)} frames are too few for a voice print")
             if weight is not None:

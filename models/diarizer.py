@@ -6,9 +6,11 @@ a file holds; nor is its file reader, as the sound is in memory already.
 """
 
 import hashlib
+import pickle
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +34,7 @@ from wellheard.pipeline.records import SAMPLE_RATE
 
 WINDOW_S = 10.0
 # Clustering compares all voice prints with one another; so many windows keep that under half a gigabyte.
-# At the default step of a quarter, calls over two hours get a wider step.
+# At a step of a quarter, calls over two hours get a wider one.
 MOST_WINDOWS = 2_880
 BATCH = 32
 
@@ -40,58 +42,96 @@ Voice = tuple[float, float, str]
 
 
 class Diarizer:
-    """Tells the voices of a recording apart."""
+    """Tells the voices of a recording apart. `fingerprint` is a hash over its weights."""
+
+    fingerprint: str
 
     def __init__(self, segmentation: Path, embedding: Path, step: float, threads: int) -> None:
-        """Load segmentation-3.0 and CAM++; `step` is the windows' distance as a share of their length.
+        """Load segmentation-3.0 and CAM++; `step` is the windows' distance as a share of their ten seconds.
 
         Raises:
             ModelDamaged: a file is no such model.
         """
-        torch.set_num_threads(threads)
-        self.fingerprint = _fingerprint(segmentation, embedding)
-        self._step = step
-        self._pipeline = SpeakerDiarization(
+        pipeline = SpeakerDiarization(
             segmentation=_load(segmentation, PyanNet),
-            embedding=CAMPlusPlus(embedding),
-            embedding_exclude_overlap=True,
+            embedding=_load_campplus(embedding),
             plda=_NoPLDA(),
             clustering="AgglomerativeClustering",
-            segmentation_step=step,
+            embedding_exclude_overlap=True,
             segmentation_batch_size=BATCH,
             embedding_batch_size=BATCH,
-        ).instantiate(
-            {
-                "segmentation": {"min_duration_off": 0.0},
-                "clustering": {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7},
-            }
         )
-        self._prepare()
+        clustering = {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7}
+        self._set_up(pipeline, clustering, [segmentation, embedding], step, threads)
 
-    def _prepare(self) -> None:
-        for model in (self._pipeline._segmentation.model, self._pipeline._embedding.model_):
+    @classmethod
+    def community(cls, folder: Path, step: float, threads: int) -> Self:
+        """Load pyannote/speaker-diarization-community-1 from its folder; `step` as above.
+
+        Raises:
+            ModelDamaged: the folder holds no such model.
+        """
+        segmentation, embedding = (
+            folder / part / "pytorch_model.bin" for part in ("segmentation", "embedding")
+        )
+        plda = [folder / "plda" / name for name in ("xvec_transform.npz", "plda.npz")]
+        try:
+            pipeline = SpeakerDiarization(
+                segmentation=_load(segmentation, PyanNet),
+                embedding=_load(embedding, WeSpeakerResNet34),
+                plda=PLDA(*plda),
+                clustering="VBxClustering",
+                embedding_exclude_overlap=True,
+                segmentation_batch_size=BATCH,
+                embedding_batch_size=BATCH,
+            )
+        except (OSError, KeyError, ValueError) as error:
+            raise _no_model(folder, error) from error
+        diarizer = cls.__new__(cls)
+        clustering = pipeline.default_parameters()["clustering"]
+        diarizer._set_up(pipeline, clustering, [segmentation, embedding, *plda], step, threads)
+        return diarizer
+
+    def _set_up(
+        self,
+        pipeline: SpeakerDiarization,
+        clustering: dict[str, Any],
+        files: Sequence[Path],
+        step: float,
+        threads: int,
+    ) -> None:
+        torch.set_num_threads(threads)
+        for model in (pipeline._segmentation.model, pipeline._embedding.model_):
             model.register_forward_pre_hook(_to_float)
+        self._pipeline = pipeline.instantiate(
+            {"segmentation": {"min_duration_off": 0.0}, "clustering": clustering}
+        )
+        self._step = step
+        self.fingerprint = hashlib.sha256(b"".join(_digest(file) for file in files)).hexdigest()[:16]
 
     def __call__(self, samples: npt.NDArray[np.int16], speakers: int = 2) -> list[Voice]:
         """Who speaks when: (start_s, end_s, label), in order of time, not overlapping.
 
-        `samples` is one channel at 16 kHz, of any length. Where nobody speaks, the list is empty; where
-        there is too little speech to tell voices apart, all of it has one label.
+        `samples` is one channel at 16 kHz, of any length; `speakers` is how many voices there are at most.
+        Where nobody speaks, the list is empty. Where only one voice is heard, or there is too little
+        speech to tell voices apart, all of it has one label.
         """
         duration_s = len(samples) / SAMPLE_RATE
         window = int(WINDOW_S * SAMPLE_RATE)
         if len(samples) < window:
             samples = np.pad(samples, (0, window - len(samples)))
-        self._pipeline._segmentation.step = WINDOW_S * max(self._step, duration_s / WINDOW_S / MOST_WINDOWS)
-        found = self._pipeline(
-            {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}, num_speakers=speakers
-        )
-        voices = [
+        self._pipeline._segmentation.step = max(WINDOW_S * self._step, duration_s / MOST_WINDOWS)
+        sound = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
+        with warnings.catch_warnings():
+            # Of the mean of no voice prints, where nobody speaks long enough for one.
+            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+            warnings.filterwarnings("ignore", "invalid value encountered in divide", RuntimeWarning)
+            found = self._pipeline(sound, min_speakers=1, max_speakers=speakers)
+        return sorted(
             (segment.start, min(segment.end, duration_s), str(label))
             for segment, _, label in found.exclusive_speaker_diarization.itertracks(yield_label=True)
             if segment.start < duration_s
-        ]
-        return sorted(voices)
+        )
 
 
 class _NoPLDA(PLDA):
@@ -102,14 +142,31 @@ class _NoPLDA(PLDA):
 
 
 def _load(checkpoint: Path, architecture: type[Model]) -> Model:
-    """A pyannote model from its checkpoint; only tensors and pyannote's own description of it are unpickled."""
-    with torch.serialization.safe_globals([TorchVersion, Specifications, Problem, Resolution]):
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model = architecture(**content["hyper_parameters"])
-    model.specifications = content["pyannote.audio"]["specifications"]
-    model.setup()
-    model.load_state_dict(content["state_dict"], strict=True)
+    """A model of pyannote from its checkpoint: tensors, and pyannote's own description of them."""
+    try:
+        with torch.serialization.safe_globals([TorchVersion, Specifications, Problem, Resolution]):
+            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        model = architecture(**content["hyper_parameters"])
+        model.specifications = content["pyannote.audio"]["specifications"]
+        model.setup()
+        model.load_state_dict(content["state_dict"], strict=True)
+    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise _no_model(checkpoint, error) from error
     return model.eval()
+
+
+def _load_campplus(checkpoint: Path) -> Model:
+    try:
+        return CAMPlusPlus(checkpoint)
+    except (OSError, EOFError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise _no_model(checkpoint, error) from error
+
+
+def _no_model(path: Path, error: Exception) -> ModelDamaged:
+    return ModelDamaged(
+        f"{path} is not the model it should be ({type(error).__name__})",
+        "`wellheard models verify` checks all model files.",
+    )
 
 
 def _to_float(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -120,8 +177,6 @@ def _to_float(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return waveforms, *others
 
 
-def _fingerprint(*files: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+def _digest(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()

@@ -11,7 +11,9 @@ import warnings
 os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
 
 with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly", category=UserWarning)
+    warnings.filterwarnings(
+        "ignore", message=r"\s*torchcodec is not installed correctly", category=UserWarning
+    )
     from pyannote.audio import Model
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.core.task import Problem, Resolution, Specifications

@@ -1,4 +1,4 @@
-"""How much like an agent's a text is: two linear models over sentence vectors.
+"""How much like an agent's a text is: a small net over sentence vectors; and how like an announcement's.
 
 The weights lie beside this file in `roles.json`, with what they were trained on and how well they did;
 `benchmarks/train_roles.py` makes that file. It is plain numbers: nothing in it can run.
@@ -32,6 +32,20 @@ class Linear(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return np.asarray(vectors @ np.asarray(self.weights) + self.bias, dtype=np.float64)
 
 
+class Net(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Log-odds by a net with one hidden layer of rectified units; `hidden_weights` has a row a unit."""
+
+    hidden_biases: list[float]
+    hidden_weights: list[list[float]]
+    output_bias: float
+    output_weights: list[float]
+
+    def __call__(self, vectors: npt.NDArray[np.float32]) -> LogOdds:
+        """Log-odds of each of `vectors` (n, 384); returns shape (n,)."""
+        hidden = np.maximum(vectors @ np.asarray(self.hidden_weights).T + self.hidden_biases, 0)
+        return np.asarray(hidden @ np.asarray(self.output_weights) + self.output_bias, dtype=np.float64)
+
+
 class Damping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a sum of log-odds is worth: the texts of one call are no independent witnesses."""
 
@@ -51,7 +65,7 @@ class RoleModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     encoder: str
-    agent: Linear
+    agent: Net
     announcement: Linear
     pair: Damping
     single: Damping
@@ -62,7 +76,7 @@ class RoleModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def _load(content: bytes) -> RoleModel:
     model = msgspec.json.decode(content, type=RoleModel)
     if model.encoder != SentenceEncoder.fingerprint or not all(
-        len(linear.weights) == DIMENSION for linear in (model.agent, model.announcement)
+        len(weights) == DIMENSION for weights in (*model.agent.hidden_weights, model.announcement.weights)
     ):
         raise ModelDamaged(
             f"{FILE.name} was trained for another sentence encoder ({model.encoder})",

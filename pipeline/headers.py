@@ -1,22 +1,22 @@
-"""What a sound file's first bytes and its name say: how it is coded, how long it claims to be, why it is no recording."""
+"""What a sound file says of itself: how it is coded, how long it claims to be, why it is no recording."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-from wellheard.pipeline.errors import UnreadableAudio
+from wellheard.pipeline.errors import NoSound, UnreadableAudio
 
-_G711_RATE = "8000"
 # What the extension alone can tell of files without a header: FFmpeg's format and its options.
 _HEADERLESS: dict[str, tuple[str, dict[str, str]]] = {
-    **dict.fromkeys((".ulaw", ".ul", ".pcmu", ".mulaw"), ("mulaw", {"sample_rate": _G711_RATE})),
-    **dict.fromkeys((".alaw", ".al", ".pcma"), ("alaw", {"sample_rate": _G711_RATE})),
+    **dict.fromkeys((".ulaw", ".ul", ".pcmu", ".mulaw"), ("mulaw", {"sample_rate": "8000"})),
+    **dict.fromkeys((".alaw", ".al", ".pcma"), ("alaw", {"sample_rate": "8000"})),
     ".sln": ("sln", {}),
     ".sln16": ("sln", {"sample_rate": "16000"}),
     ".g722": ("g722", {}),
     ".g729": ("g729", {}),
 }
+_UNCOMPRESSED = ("mulaw", "alaw", "sln")
 _UNNAMED = (".raw", ".pcm", ".vox")
 _HEADERS = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"ID3", b"fLaC", b"\x1aE\xdf\xa3", b".snd", b"FORM")
 
@@ -30,27 +30,34 @@ _MARKS = {
     b"\x1f\x8b": "an archive (gzip)",
 }
 _ENCRYPTED_EXTENSIONS = (".gpg", ".pgp", ".asc", ".enc", ".aes", ".age")
-_ASF_ENCRYPTION = (
-    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),  # Content Encryption Object
-    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),  # Extended Content Encryption Object
-)
-
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _NEVER_FILLED_IN = 0x7FF00000
+_SMALLEST_HEADER = 44
 
-CONVERT = "convert it, for example: ffmpeg -i FILE call.wav"
-PLAY = "Play it in a player; if that fails too, fetch the recording again"
+CONVERT = "Convert it, for example: ffmpeg -i FILE call.wav"
+PLAY = "Play it in a player; if that fails too, fetch the recording again."
+NOT_ANSWERED = "Nothing was recorded; see whether the call was answered."
+PLAY_OR_CONVERT = f"{PLAY} {CONVERT}"
 
 
-def headerless(path: Path, head: bytes) -> tuple[str | None, dict[str, str]]:
+def coding(path: Path, head: bytes) -> tuple[str | None, dict[str, str]]:
+    """FFmpeg's format and options for a file without a header, by its extension; else None, to look inside.
+
+    Raises:
+        UnreadableAudio: neither the first bytes nor the extension tell.
+    """
     if head.startswith(_HEADERS):
         return None, {}
     if path.suffix.lower() in _UNNAMED:
         raise UnreadableAudio(
             f"a {path.suffix} file does not say how its sound is coded",
-            "Rename it to .ulaw, .alaw (G.711, 8 kHz) or .sln (16 bit, 8 kHz) if that is what it holds, or give it a "
-            "header, for example: ffmpeg -f mulaw -ar 8000 -i FILE call.wav",
+            "Rename it to .ulaw, .alaw (G.711, 8 kHz) or .sln (16 bit, 8 kHz) if that is what it holds, or "
+            "give it a header, for example: ffmpeg -f mulaw -ar 8000 -i FILE call.wav",
         )
-    return _HEADERLESS.get(path.suffix.lower(), (None, {}))
+    form, options = _HEADERLESS.get(path.suffix.lower(), (None, {}))
+    if form in _UNCOMPRESSED and looks_random(head):
+        raise no_recording(path)
+    return form, options
 
 
 def promised_by_wav(path: Path, heard_s: float) -> float | None:
@@ -83,28 +90,49 @@ def promised_by_mp3(path: Path, rate: int) -> float | None:
     return None
 
 
-def no_recording(path: Path) -> UnreadableAudio:
+def promised_by_asf(path: Path) -> float | None:
+    """From the header's play duration (WMA); FFmpeg adjusts its own figure to the size of the file."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0:
+        return None
+    play, preroll = (int.from_bytes(head[at + offset : at + offset + 8], "little") for offset in (64, 80))
+    return play / 1e7 - preroll / 1e3 if play else None
+
+
+def ends_within_page(path: Path) -> bool:
+    """Whether the last page of an Ogg file is not all there."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 1 << 17), os.SEEK_END)
+        tail = file.read()
+    page = tail[max(tail.rfind(b"OggS"), 0) :]
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    return len(page) < 27 or len(page) < 27 + page[26] + sum(segments)
+
+
+def no_recording(path: Path) -> UnreadableAudio | NoSound:
     """Why FFmpeg could not open the file, as far as its first bytes tell."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
+    if len(head) < _SMALLEST_HEADER:
+        return NoSound(f"the file has only {len(head)} bytes", NOT_ANSWERED)
     for mark, what in _MARKS.items():
         if head.startswith(mark):
             return UnreadableAudio(f"the file is {what}", "Decrypt or unpack it first.")
     if path.suffix.lower() in _ENCRYPTED_EXTENSIONS:
         return UnreadableAudio(f"the file is encrypted ({path.suffix})", "Decrypt it first.")
     if head[4:8] == b"ftyp":
-        return UnreadableAudio(
-            "the recording was cut off: its index, which comes last, is missing", f"{PLAY}."
-        )
+        return UnreadableAudio("the recording was cut off: its index, which comes last, is missing", PLAY)
     if not head.strip(b"\0"):
         return UnreadableAudio("the file holds only zeros", "The copy failed; fetch the recording again.")
     if _reads_as_text(head):
         return UnreadableAudio("the file holds text, not sound", "See what wrote it under this name.")
-    if _looks_random(head):
+    if looks_random(head):
         return UnreadableAudio(
             "the file is no recording that can be read; it looks encrypted", "Decrypt it first."
         )
-    return UnreadableAudio("the file is no sound recording that can be read", f"{PLAY}, or {CONVERT}")
+    return UnreadableAudio("the file is no sound recording that can be read", PLAY_OR_CONVERT)
 
 
 def _reads_as_text(head: bytes) -> bool:
@@ -112,8 +140,8 @@ def _reads_as_text(head: bytes) -> bool:
     return printable == len(head) and not head.startswith(_HEADERS)
 
 
-def _looks_random(head: bytes) -> bool:
-    """Encrypted bytes are evenly spread: all 256 values, 7.9 bits of information in each."""
+def looks_random(head: bytes) -> bool:
+    """Whether the bytes are as evenly spread as encrypted ones: 7.9 bits of information in each."""
     if len(head) < 4096:
         return False
     share = np.bincount(np.frombuffer(head, np.uint8), minlength=256) / len(head)

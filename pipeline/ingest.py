@@ -1,4 +1,4 @@
-"""Stage 1, first half: which calls are there, in which files, and what is known of each before it is heard."""
+"""Stage 1, first half: which calls there are, in which files, and what is known of each unheard."""
 
 import glob
 import os
@@ -19,62 +19,68 @@ from wellheard.pipeline.records import CallInfo, Failure, Record, Source
 from wellheard.pipeline.settings import House, Ingest
 
 AUDIO_EXTENSIONS = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".w64",
-        ".mp3",
-        ".mp2",
-        ".mpga",
-        ".m4a",
-        ".m4b",
-        ".mp4",
-        ".mov",
-        ".3gp",
-        ".3g2",
-        ".aac",
-        ".ac3",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".spx",
-        ".webm",
-        ".mkv",
-        ".mka",
-        ".flac",
-        ".gsm",
-        ".wav49",
-        ".amr",
-        ".awb",
-        ".wma",
-        ".asf",
-        ".au",
-        ".snd",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".caf",
-        ".avi",
-        ".wv",
-        ".ape",
-        ".tta",
-        ".dss",
-        ".voc",
-        ".ulaw",
-        ".ul",
-        ".pcmu",
-        ".mulaw",
-        ".alaw",
-        ".al",
-        ".pcma",
-        ".sln",
-        ".sln16",
-        ".g722",
-        ".g729",
-        ".raw",
-        ".pcm",
-        ".vox",
-    ]
+    (
+        *(
+            ".wav",
+            ".wave",
+            ".w64",
+            ".wav49",
+            ".mp3",
+            ".mp2",
+            ".mpga",
+            ".m4a",
+            ".m4b",
+            ".mp4",
+            ".mov",
+            ".3gp",
+            ".3g2",
+        ),
+        *(
+            ".aac",
+            ".ac3",
+            ".ogg",
+            ".oga",
+            ".opus",
+            ".spx",
+            ".webm",
+            ".mkv",
+            ".mka",
+            ".flac",
+            ".gsm",
+            ".amr",
+            ".awb",
+        ),
+        *(
+            ".wma",
+            ".asf",
+            ".au",
+            ".snd",
+            ".aif",
+            ".aiff",
+            ".aifc",
+            ".caf",
+            ".avi",
+            ".wv",
+            ".ape",
+            ".tta",
+            ".dss",
+        ),
+        *(
+            ".voc",
+            ".ulaw",
+            ".ul",
+            ".pcmu",
+            ".mulaw",
+            ".alaw",
+            ".al",
+            ".pcma",
+            ".sln",
+            ".sln16",
+            ".g722",
+            ".g729",
+        ),
+        *(".raw", ".pcm", ".vox"),
+    )
 )
 _ENCRYPTED_EXTENSIONS = frozenset([".gpg", ".pgp", ".asc", ".enc", ".aes", ".age"])
 _COMPANIONS = re.compile(
@@ -114,8 +120,8 @@ class _Finds:
 def find(inputs: Sequence[str], settings: Ingest, house: House) -> Found:
     """Find the calls in folders, globs, recordings and manifests.
 
-    A folder is searched to its bottom. A `manifest.csv` (or .tsv, .parquet) in it names the calls it lists; the
-    other recordings are named after their files. Files that are being written are left for the next run.
+    A folder is searched to its bottom. A `manifest.csv` (or .tsv, .parquet) in it names the calls it lists;
+    the other recordings are named after their files. Files still being written are left for the next run.
 
     Raises:
         NoInput: an input is not there, or there is no recording in any.
@@ -174,7 +180,8 @@ def _look(text: str, finds: _Finds, settings: Ingest, house: House) -> None:
 
 
 def _expand(pattern: str, finds: _Finds, settings: Ingest, house: House) -> None:
-    matches = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+    whole = str(Path(pattern).expanduser())
+    matches = sorted(glob.glob(whole, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not matches:
         raise NoInput(f"nothing matches {pattern}", "Check the pattern; put it in quotation marks.")
     for match in map(Path, matches):
@@ -193,7 +200,7 @@ def _walk(folder: Path, finds: _Finds, settings: Ingest, house: House) -> None:
     for here, folders, names in os.walk(
         folder, followlinks=True, onerror=lambda error: _closed(error, finds)
     ):
-        info = os.stat(here)
+        info = Path(here).stat()
         if (info.st_dev, info.st_ino) in seen:  # links in a circle
             folders.clear()
             continue
@@ -248,7 +255,7 @@ def _sort_in(path: Path, finds: _Finds) -> None:
 
 def _about_skipped(finds: _Finds) -> Iterator[str]:
     if finds.companions:
-        yield f"skipped {finds.companions} companion or unfinished files (._*, .DS_Store, *.part and the like)"
+        yield f"skipped {finds.companions} companion or unfinished files (._*, .DS_Store, *.part, …)"
     if finds.others:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(finds.others.items()))
         yield f"skipped {finds.others.total()} files that are no recordings ({kinds})"
@@ -315,7 +322,8 @@ def _named_by_file(paths: Sequence[Path], settings: Ingest, house: House, notes:
         sources.append(Source(paths=tuple(str(file) for file in files), info=info))
     if unnamed:
         notes.append(
-            f"{unnamed} file names do not tell the agent, who is 'unknown' then: set ingest.file_name, or give a manifest"
+            f"{unnamed} file names do not tell the agent, who is 'unknown' then: set ingest.file_name, "
+            "or give a manifest"
         )
     if assumed:
         notes.append(
@@ -371,12 +379,9 @@ def _from_name(groups: dict[str, str | None], house: House) -> tuple[CallInfo, b
     )
     known = {name: value for name, value in values.items() if name in _INFO_FIELDS}
     extra = {name: value for name, value in values.items() if name not in _INFO_FIELDS}
-    info = CallInfo(
-        **{"call_id": "", **known},
-        started_at=moment.at if moment else None,
-        extra=extra,
-        notes=tuple(notes),
-    )
+    started_at = moment.at if moment else None
+    info = CallInfo(call_id="", started_at=started_at, extra=extra, notes=tuple(notes))
+    info = msgspec.structs.replace(info, **known)
     return info, moment is not None and moment.zone_assumed
 
 

@@ -16,6 +16,7 @@ import langcodes
 import pyarrow as pa
 import pyarrow.parquet as pq
 from charset_normalizer import from_bytes
+from langcodes.tag_parser import LanguageTagError
 
 from wellheard.pipeline import moments
 from wellheard.pipeline.errors import BadManifest, BadManifestRow
@@ -205,16 +206,16 @@ def _named(path: Path, table: _Table, mapping: Mapping[str, str]) -> tuple[dict[
     own = {_plain(name): name for name in _FIELDS}
     wanted = {_plain(theirs): own.get(_plain(ours), ours) for ours, theirs in mapping.items()}
     present = {_plain(name) for name in table.header}
-    for ours, theirs in mapping.items():
+    for field_name, theirs in mapping.items():
         if _plain(theirs) not in present:
-            table.notes.append(f"has no column {theirs!r}, which the settings name for {ours}")
+            table.notes.append(f"has no column {theirs!r}, which the settings name for {field_name}")
     mapped = {name for plain, name in wanted.items() if plain in present}
     columns: dict[int, str] = {}
     extra: dict[int, str] = {}
     for index, name in enumerate(table.header):
-        ours = wanted.get(_plain(name)) or own.get(_plain(name))
+        ours = wanted.get(_plain(name)) or own.get(_plain(name), "")
         if ours in mapped and _plain(name) not in wanted:
-            ours = None
+            ours = ""
         if ours in _FIELDS:
             if ours in columns.values():
                 raise BadManifest(
@@ -346,7 +347,7 @@ def _language(text: str, notes: list[str]) -> str | None:
         tag = langcodes.get(text.partition(".")[0].replace("_", "-"))
         if tag.is_valid() and tag.language not in (None, "und", "mul", "zxx", "mis"):
             return tag.language
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         pass
     try:
         return langcodes.find(text).language

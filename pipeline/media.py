@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 import numpy as np
@@ -21,19 +21,57 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from wellheard.pipeline.errors import NoSound, UnreadableAudio
 from wellheard.pipeline import headers
+from wellheard.pipeline.errors import NoSound, UnreadableAudio
 from wellheard.pipeline.records import SAMPLE_RATE
 
 Samples = npt.NDArray[np.int16]
 
 # Formats that hold recordings. Playlists, scripts and sound devices, which FFmpeg also reads, are not here.
 _FORMATS = (
-    "wav,w64,mp3,flac,ogg,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,aac,ac3,eac3,amr,amrnb,amrwb,gsm,asf,aiff,au,caf,avi,"
-    "flv,mpeg,mpegts,wv,ape,tta,dss,voc,mulaw,alaw,sln,g722,g729"
+    *(
+        "wav",
+        "w64",
+        "mp3",
+        "flac",
+        "ogg",
+        "matroska",
+        "webm",
+        "mov",
+        "mp4",
+        "m4a",
+        "3gp",
+        "3g2",
+        "mj2",
+        "aac",
+        "ac3",
+    ),
+    *(
+        "eac3",
+        "amr",
+        "amrnb",
+        "amrwb",
+        "gsm",
+        "asf",
+        "aiff",
+        "au",
+        "caf",
+        "avi",
+        "flv",
+        "mpeg",
+        "mpegts",
+        "wv",
+        "ape",
+    ),
+    *("tta", "dss", "voc", "mulaw", "alaw", "sln", "g722", "g729"),
 )
 # FFmpeg computes these formats' durations from tables that the recorder wrote, not from the file's size.
-_KNOWS_ITS_LENGTH = ("flac", "mov", "asf", "aiff", "caf", "avi", "matroska")
+_KNOWS_ITS_LENGTH = ("flac", "mov", "aiff", "caf", "matroska")
+_ASF_ENCRYPTION = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),  # Content Encryption Object
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),  # Extended Content Encryption Object
+)
+_PROTECTED_TAGS = {"enca", "drms"}
 _SHORTEST_S = 0.05
 _LONGEST_S = 24 * 3600
 _GAP_S = 0.1
@@ -96,11 +134,9 @@ class _Track:
         self.hash = hashlib.sha256()
         self.clock_s = 0.0
         self.lost_s = 0.0
-        self.unsent: list[tuple[float, float]] = []
+        self.gaps: list[tuple[float, float]] = []
         self.frames = 0
         self.damaged = 0
-        self.error: Exception | None = None
-        self.notes: list[str] = []
         self._codec = stream.codec_context.name
         self._origin_s = origin_s
         self._damage_open = False
@@ -113,16 +149,19 @@ class _Track:
 
     def feed(self, packet: "Packet[AudioStream]") -> None:
         """Decode one packet; a damaged one is counted and skipped."""
-        if self._rate and _nothing_sent(self._codec, packet):
-            self.unsent.append((self.clock_s, 0.02))
+        if packet.has_sidedata("encryption_info"):
+            raise _protected()
+        if _nothing_sent(self._codec, packet):
+            if not self._rate:
+                self._change_rate(self.stream.rate, 1)
+            self.gaps.append((self.clock_s, 0.02))
             self._write(np.zeros((self._rate // 50, self._channels), np.int16))
             return
         try:
             frames = packet.decode()
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError):
             self.damaged += 1
             self._damage_open = True
-            self.error = error
             return
         for frame in frames:
             self._hear(frame)
@@ -143,7 +182,7 @@ class _Track:
             if self._damage_open:
                 self.lost_s += silence_s
             else:
-                self.unsent.append((self.clock_s, silence_s))
+                self.gaps.append((self.clock_s, silence_s))
             self._write(np.zeros((round(silence_s * self._rate), self._channels), np.int16))
         self._damage_open = False
         self.frames += 1
@@ -156,7 +195,7 @@ class _Track:
         """
         channels = frame.layout.nb_channels
         if frame.format.name == "s16":
-            return frame.to_ndarray().reshape(-1, channels)
+            return cast(Samples, frame.to_ndarray().reshape(-1, channels))
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._converter is None or self._converter[0] != kind:
             self._converter = kind, AudioResampler("s16", frame.layout, frame.sample_rate)
@@ -248,9 +287,7 @@ def read(path: Path) -> Sound:
     """
     before = _regular(path)
     if before.st_size == 0:
-        raise NoSound(
-            "the file is empty (0 bytes)", "Nothing was recorded; see whether the call was answered."
-        )
+        raise NoSound("the file is empty (0 bytes)", headers.NOT_ANSWERED)
     try:
         with path.open("rb") as file:
             sound = _read(path, file)
@@ -281,62 +318,64 @@ def _regular(path: Path) -> os.stat_result:
 def _read(path: Path, file: BinaryIO) -> Sound:
     head = file.read(4096)
     file.seek(0)
-    form, options = headers.headerless(path, head)
+    form, options = headers.coding(path, head)
     try:
         container = av.open(
-            file, "r", form, {"format_whitelist": _FORMATS, **options}, metadata_errors="ignore"
+            file, "r", form, {"format_whitelist": ",".join(_FORMATS), **options}, metadata_errors="ignore"
         )
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise headers.no_recording(path) from error
     with container:
-        _refuse_protected(container, head)
-        tracks = _tracks(container)
+        tracks = _tracks(container, head)
+        by_stream = {track.stream.index: track for track in tracks}
         try:
             for packet in container.demux([track.stream for track in tracks]):
-                next(track for track in tracks if track.stream is packet.stream).feed(packet)
-        except (av.FFmpegError, ValueError) as error:  # the container ends here; what was heard stays
+                by_stream[packet.stream.index].feed(cast("Packet[AudioStream]", packet))
+        except (av.FFmpegError, ValueError):  # the container ends here; what was heard stays
             for track in tracks:
                 track.damaged += 1
-                track.error = error
         for track in tracks:
             track.finish()
         heard = [track for track in tracks if track.tape is not None]
-        _refuse_silence(tracks, heard)
+        _refuse_silence(path, head, tracks, heard)
         return _sound(path, container, heard)
 
 
-def _tracks(container: InputContainer) -> list[_Track]:
+def _tracks(container: InputContainer, head: bytes) -> list[_Track]:
     streams = list(container.streams.audio)
     if not streams:
         raise NoSound("the file has no sound track", "See whether the recorder was set to record sound.")
-    unknown = [stream for stream in streams if stream.codec_context is None]
-    if len(unknown) == len(streams):
-        raise UnreadableAudio(
-            "the sound is coded in a way that is not known here", f"Please {headers.CONVERT}"
-        )
+    decodable = [stream for stream in streams if stream.codec_context is not None]
+    if not decodable:
+        raise UnreadableAudio("the sound is coded in a way that is not known here", headers.CONVERT)
+    if {stream.codec_context.codec_tag for stream in decodable} & _PROTECTED_TAGS or any(
+        mark in head for mark in _ASF_ENCRYPTION
+    ):
+        raise _protected()
     start = container.start_time
-    together = len(container.streams) > 1 and start is not None
-    origin_s = start / av.time_base if together and start is not None else None
-    return [_Track(stream, origin_s) for stream in streams if stream.codec_context is not None]
+    alone = len(container.streams) == 1 or start is None
+    return [_Track(stream, None if alone else start / av.time_base) for stream in decodable]
 
 
-def _refuse_protected(container: InputContainer, head: bytes) -> None:
-    tags = {stream.codec_context.codec_tag for stream in container.streams.audio if stream.codec_context}
-    if tags & {"enca", "drms"} or any(mark in head for mark in _ASF_ENCRYPTION):
-        raise UnreadableAudio("the recording is protected (encrypted sound)", "Export it without protection.")
+def _protected() -> UnreadableAudio:
+    return UnreadableAudio(
+        "the recording is protected (its sound is encrypted)", "Export it without protection."
+    )
 
 
-def _refuse_silence(tracks: Sequence[_Track], heard: Sequence[_Track]) -> None:
-    codec = tracks[0].stream.codec_context.name
+def _refuse_silence(path: Path, head: bytes, tracks: Sequence[_Track], heard: Sequence[_Track]) -> None:
+    codec = tracks[0].stream.codec_context.codec.long_name
     damaged = sum(track.damaged for track in tracks)
     if damaged > sum(track.frames for track in tracks):
         raise UnreadableAudio(
-            f"the sound ({codec}) is damaged and cannot be decoded", f"{headers.PLAY}, or {headers.CONVERT}"
+            f"the sound ({codec}) is damaged and cannot be decoded", headers.PLAY_OR_CONVERT
         )
     longest_s = max((track.clock_s for track in heard), default=0.0)
+    if not longest_s and headers.looks_random(head):
+        raise headers.no_recording(path)
     if longest_s < _SHORTEST_S:
         what = f"only {longest_s * 1000:.0f} ms of sound" if longest_s else "a header and no sound"
-        raise NoSound(f"the file holds {what}", "Nothing was recorded; see whether the call was answered.")
+        raise NoSound(f"the file holds {what}", headers.NOT_ANSWERED)
 
 
 def _sound(path: Path, container: InputContainer, tracks: Sequence[_Track]) -> Sound:
@@ -348,10 +387,13 @@ def _sound(path: Path, container: InputContainer, tracks: Sequence[_Track]) -> S
         if promised_s is not None and heard_s < promised_s - max(0.3, 0.002 * promised_s):
             expected_s = max(expected_s or 0.0, promised_s)
             notes.append(f"incomplete: {heard_s:.1f} of {promised_s:.1f} seconds heard")
-        elif track.damaged and promised_s is None:
-            notes.append(f"damaged: {track.damaged} places could not be decoded and are left out")
-        notes.extend(_about_unsent(track.unsent))
-        notes.extend(track.notes)
+        elif track.damaged and (promised_s is None or track.lost_s):
+            notes.append(
+                f"damaged: the sound cannot be decoded in {track.damaged} place(s), which are left out"
+            )
+        notes.extend(_about_gaps(track.gaps))
+    if container.format.name == "ogg" and headers.ends_within_page(path):
+        notes.append("cut off: the file ends in the middle; how much is missing, it does not say")
     digests = [track.hash.digest() for track in tracks]
     return Sound(
         tracks=tuple(track.tape.take() for track in tracks if track.tape is not None),
@@ -361,11 +403,12 @@ def _sound(path: Path, container: InputContainer, tracks: Sequence[_Track]) -> S
     )
 
 
-def _about_unsent(gaps: Sequence[tuple[float, float]]) -> Iterable[str]:
+def _about_gaps(gaps: Sequence[tuple[float, float]]) -> Iterable[str]:
     total_s = sum(length for _, length in gaps)
     if total_s >= 1:
         minutes, seconds = divmod(int(gaps[0][0]), 60)
-        yield f"nothing was sent for {total_s:.1f} seconds, first at {minutes}:{seconds:02}; they are kept as silence"
+        at = f"{minutes}:{seconds:02}"
+        yield f"nothing was sent or stored for {total_s:.1f} seconds, first at {at}; they are kept as silence"
 
 
 def _promised_s(path: Path, container: InputContainer, track: _Track, heard_s: float) -> float | None:
@@ -373,6 +416,8 @@ def _promised_s(path: Path, container: InputContainer, track: _Track, heard_s: f
     name = container.format.name.split(",")[0]
     if name == "wav":
         return headers.promised_by_wav(path, heard_s)
+    if name == "asf":
+        return headers.promised_by_asf(path)
     stream = track.stream
     length_s: float | None = None
     if stream.duration is not None and stream.time_base is not None:

@@ -12,7 +12,8 @@ _EPOCH = re.compile(r"\d{9,10}(?:[.,]\d+)?|\d{13}")
 _SPREADSHEET_DAY = re.compile(r"[345]\d{4}(?:[.,]\d+)?")
 _YEAR_FIRST = re.compile(
     r"(?P<year>\d{4})(?P<dash>[-/._]?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
-    r"(?:[T _-]?(?P<hour>\d\d)(?P<colon>[-:._h]?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,]\d+)?)?)?"
+    r"(?:[T _-]?(?P<hour>\d\d)(?P<colon>[-:._h]?)(?P<minute>\d\d)"
+    r"(?:(?P=colon)(?P<second>\d\d)(?:[.,]\d+)?)?)?"
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?",
     re.IGNORECASE,
 )
@@ -26,7 +27,7 @@ _YEARS = range(1990, 2100)
 class Moment:
     """A moment with its offset from UTC.
 
-    `zone_assumed`: the text named no zone, so that the house's was taken. `notes` say what else was not certain.
+    `zone_assumed`: the text named no zone, so the house's was taken. `notes` say what else was not certain.
     """
 
     at: datetime
@@ -142,10 +143,10 @@ def _in_house(local: datetime, zone: ZoneInfo, notes: list[str]) -> datetime:
     if offset != second.utcoffset():
         if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == local:
             notes.append(
-                f"{local:%H:%M} came twice that night, as the clock went back; taken as the first ({moment:%z})"
+                f"{local:%H:%M} came twice that night (the clock went back); taken as the first, {moment:%z}"
             )
         else:
             notes.append(
-                f"{local:%H:%M} did not come that night, as the clock went forward; taken as {moment:%z}"
+                f"{local:%H:%M} did not come that night (the clock went forward); taken as {moment:%z}"
             )
     return local.replace(tzinfo=timezone(offset))

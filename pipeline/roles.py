@@ -7,6 +7,7 @@ the sentence encoder knows. Who speaks first is no sign: in outbound calls the c
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 
 import msgspec
 import numpy as np
@@ -40,10 +41,11 @@ NOTE_SILENT_AGENT = (
 
 
 class Party(msgspec.Struct, frozen=True):
-    """The sum of the log-odds of what a party says, over how many texts."""
+    """The sum of the log-odds of what a party says, over how many texts of how many words."""
 
     total: float
     texts: int
+    words: int
 
 
 def assign(conversation: Conversation, agent_party: str | None, likeness: AgentLikeness) -> Conversation:
@@ -89,7 +91,9 @@ def pieces(text: str) -> list[str]:
 
 
 def _weigh(texts: Sequence[str], likeness: AgentLikeness) -> Party:
-    return Party(total=float(np.sum(likeness(texts))), texts=len(texts))
+    return Party(
+        total=float(np.sum(likeness(texts))), texts=len(texts), words=sum(len(text.split()) for text in texts)
+    )
 
 
 def _given(
@@ -111,7 +115,7 @@ def _given(
 
 
 def _judged(heard: dict[str, Party], likeness: AgentLikeness) -> tuple[dict[str, Speaker], float]:
-    """The most agent-like party is the agent, the least so the customer."""
+    """Of all ways to choose an agent and a customer, the likeliest."""
     if not heard:
         return {}, 0.0
     if len(heard) == 1:
@@ -120,8 +124,15 @@ def _judged(heard: dict[str, Party], likeness: AgentLikeness) -> tuple[dict[str,
         return {party: "agent" if probability >= 0.5 else "customer"}, min(
             max(probability, 1 - probability), MOST_SURE
         )
-    agent = max(heard, key=lambda party: heard[party].total)
-    customer = min((party for party in heard if party != agent), key=lambda party: heard[party].total)
+    # Who talks most is likelier to be one of the two than who only says "yes" in between.
+    agent, customer = max(
+        permutations(heard, 2),
+        key=lambda two: (
+            _pair_log_odds(heard[two[0]], heard[two[1]], likeness)
+            + math.log(heard[two[0]].words)
+            + math.log(heard[two[1]].words)
+        ),
+    )
     speakers: dict[str, Speaker] = {
         party: _further(weight, likeness) for party, weight in heard.items() if party not in (agent, customer)
     }
@@ -146,8 +157,11 @@ def _announcements(texts: dict[str, list[str]], likeness: AgentLikeness) -> list
 
 
 def _pair(agent: Party, customer: Party, likeness: AgentLikeness) -> float:
-    damped = likeness.model.pair(agent.total - customer.total, agent.texts + customer.texts)
-    return _probability(damped)
+    return _probability(_pair_log_odds(agent, customer, likeness))
+
+
+def _pair_log_odds(agent: Party, customer: Party, likeness: AgentLikeness) -> float:
+    return likeness.model.pair(agent.total - customer.total, agent.texts + customer.texts)
 
 
 def _single(party: Party, likeness: AgentLikeness) -> float:

@@ -11,8 +11,10 @@ import re
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -23,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+
 from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.errors import BadManifestRow, CannotWrite, NoResults
 from wellheard.pipeline.records import CallResult, Failure
@@ -137,6 +140,8 @@ _ORDER = {
 }
 _FILE_NAME = "part-0.parquet"
 _LONGEST_NAME = 255  # bytes; what nearly all file systems take
+_COMMITTED_AT_ONCE = 64  # partitions
+_SYNCED_AT_ONCE = 16  # files
 
 
 class Partition(NamedTuple):
@@ -195,7 +200,7 @@ class Results:
                 lock.acquire(poll_interval=0.2)
         try:
             with _explain(self.folder):
-                _put(private / "holder.json", json.dumps(_me()).encode())
+                _put(private / "holder.json", _me())
                 writer = Writer(self.folder, zone)
             yield writer
             writer.flush()
@@ -217,6 +222,7 @@ class Writer:
         self._zone = zone
         self._private = folder / ".wellheard"
         self._half_done = self._private / "half-done.json"
+        self._written: list[tuple[Path | None, Path]] = []
         self._results: dict[str, CallResult] = {}
         self._failures: dict[tuple[str, str], dict[str, Any]] = {}
         self._new_failures: set[tuple[str, str]] = set()
@@ -228,6 +234,7 @@ class Writer:
         if self._half_done.exists():
             for agent_id, date in json.loads(self._half_done.read_bytes()):
                 self._rewrite(Partition(agent_id, date), [], set())
+                self._commit()
             self._half_done.unlink()
         stored = _table(folder / "calls", "calls", ["call_id", "agent_id", "date"], None)
         self._where = {
@@ -277,6 +284,7 @@ class Writer:
             CannotWrite: no right to, or no space left. What was stored before is untouched.
         """
         with _explain(self._folder):
+            self._written.clear()  # what a flush that failed has left
             if self._results:
                 self._flush_results()
             self._flush_failures()
@@ -290,12 +298,17 @@ class Writer:
             before = self._where.get(call_id, target)
             if before != target:
                 leaving[before].add(call_id)
-        _put(self._half_done, json.dumps(sorted({*arriving, *leaving})).encode())
+        _put(self._half_done, sorted({*arriving, *leaving}))
         for partition in sorted(leaving):
             self._rewrite(partition, [], leaving[partition])
-        for partition in sorted(arriving):
+            self._commit()
+        for number, partition in enumerate(sorted(arriving), 1):
             results = arriving[partition]
             self._rewrite(partition, [*results.items()], set(results))
+            if number % _COMMITTED_AT_ONCE == 0:
+                self._commit()
+        self._commit()
+        for partition, results in arriving.items():
             self._where.update(dict.fromkeys(results, partition))
         self._half_done.unlink()
         self._results.clear()
@@ -320,7 +333,9 @@ class Writer:
             *(_with_columns(tables[dataset], partition._asdict()) for dataset in ("calls", "marks"))
         )
         tables["agents"] = _from_rows(days, _file_schema("agents"))
-        for dataset in ("turns", "marks", "agents", "calls"):
+        # A call comes last and goes first, so that none is ever without its turns and marks.
+        order = ("turns", "marks", "agents", "calls") if add else ("calls", "agents", "turns", "marks")
+        for dataset in order:
             self._write(dataset, partition, tables[dataset])
 
     def _flush_failures(self) -> None:
@@ -340,6 +355,7 @@ class Writer:
             ]
             rows.sort(key=lambda row: [row[column] for column in _ORDER["failures"]])
             self._write("failures", Partition("", date), _from_rows(rows, _file_schema("failures")))
+        self._commit()
         self._new_failures.clear()
 
     def _stored(self, dataset: str, partition: Partition) -> pa.Table:
@@ -349,14 +365,24 @@ class Writer:
         return ds.dataset(str(path), schema=_file_schema(dataset), format="parquet").to_table()
 
     def _write(self, dataset: str, partition: Partition, table: pa.Table) -> None:
-        path = self._path(dataset, partition)
-        if len(table) == 0:
-            _remove(path)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _new_file(self._private / "part.new") as file:
-            pq.write_table(table, file, compression="zstd")
-        (self._private / "part.new").replace(path)
+        """Make a partition's new file, for `_commit` to put in place; none where no row is left."""
+        new = self._private / f"{len(self._written)}.new" if len(table) else None
+        if new:
+            with _private_file(new) as file:
+                pq.write_table(table, file, compression="zstd")
+        self._written.append((new, self._path(dataset, partition)))
+
+    def _commit(self) -> None:
+        """Put what was written in place, in that order, once it is on the disk for good."""
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:  # twenty times as fast as one by one
+            list(pool.map(_sync, [new for new, _ in self._written if new]))
+        for new, path in self._written:
+            if new:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                new.replace(path)
+            else:
+                _remove(path)
+        self._written.clear()
 
     def _path(self, dataset: str, partition: Partition) -> Path:
         parts = [f"date={partition.date}"]
@@ -516,19 +542,24 @@ def _table(
     return stored.to_table(columns=None if columns is None else list(columns), filter=filter)
 
 
-@contextmanager
-def _new_file(path: Path) -> Iterator[Any]:
-    """A file for its owner alone, on the disk for good when the block ends."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+def _private_file(path: Path) -> BufferedWriter:
+    """A new file for its owner alone."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
-def _put(path: Path, data: bytes) -> None:
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _put(path: Path, value: object) -> None:
     new = path.with_suffix(".new")
-    with _new_file(new) as file:
-        file.write(data)
+    with _private_file(new) as file:
+        file.write(json.dumps(value).encode())
+    _sync(new)
     new.replace(path)
 
 

@@ -17,7 +17,9 @@ def run(*command, **options):
 
 
 def shipped(pattern):
-    return sorted(path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob(pattern))
+    return sorted(
+        path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob(pattern)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,15 @@ def wheel(tmp_path_factory):
                 target = source / path.relative_to(ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(path.read_bytes())
-    build = ("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
+    build = (
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--disable-pip-version-check",
+    )
     run(sys.executable, *build, "--wheel-dir", str(out), str(source))
     (built,) = out.glob("*.whl")
     return built
@@ -54,12 +64,28 @@ def test_the_wheel_ships_every_module_rubric_and_trained_file(wheel):
 
 def test_the_wheel_ships_no_tests_and_no_sample_calls(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert not [name for name in names if "/tests/" in name or "/data/" in name or name.endswith((".wav", ".mp3"))]
+    assert not [
+        name for name in names if "/tests/" in name or "/data/" in name or name.endswith((".wav", ".mp3"))
+    ]
 
 
 def test_the_installed_wheel_is_imported_as_wellheard(wheel, tmp_path):
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(tmp_path), str(wheel))
-    assert {path.name for path in tmp_path.iterdir() if not path.name.endswith(".dist-info")} == {"wellheard", "bin"}
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(tmp_path),
+        str(wheel),
+    )
+    assert {path.name for path in tmp_path.iterdir() if not path.name.endswith(".dist-info")} == {
+        "wellheard",
+        "bin",
+    }
     # -S leaves out the editable install's finder; the libraries are found by path alone.
     script = """
 import importlib.util, sys

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import msgspec
+import numpy as np
 import pytest
 from dialogues import dialogue
 
-from wellheard.models.roles import FILE, AgentLikeness, Damping, Linear
+from wellheard.models.roles import FILE, AgentLikeness, Damping, Linear, Net
 from wellheard.models.sentences import DIMENSION, SentenceEncoder
 from wellheard.pipeline.errors import ModelDamaged
 from wellheard.pipeline.records import Conversation
@@ -19,9 +20,11 @@ from wellheard.pipeline.roles import NOTE_GUESS, NOTE_SILENT_AGENT, NOTE_SWAPPED
 
 ROOT = Path(__file__).parent.parent
 
-AGENT = "Thank you for calling. My name is Anna. How can I help you today? Please tell me the number of your order."
+AGENT = "Thank you for calling. My name is Anna. How can I help you today? Please tell me your order number."
 CUSTOMER = "Hello, I am calling about my order, it did not come."
-ANNOUNCEMENT = "Welcome to Brightline. Your call may be recorded for training purposes. Please stay on the line."
+ANNOUNCEMENT = (
+    "Welcome to Brightline. Your call may be recorded for training purposes. Please stay on the line."
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +140,11 @@ def test_an_agent_heard_alone_is_the_agent(likeness: AgentLikeness) -> None:
 
 
 def test_a_customer_heard_alone_is_the_customer(likeness: AgentLikeness) -> None:
-    judged = assign(call("A Hi, my washing machine broke again and I'm fed up. I bought it from you in March."), None, likeness)
+    judged = assign(
+        call("A Hi, my washing machine broke again and I'm fed up. I bought it from you in March."),
+        None,
+        likeness,
+    )
     assert speakers(judged) == ["customer"]
     assert judged.unheard == ("agent",)
 
@@ -149,7 +156,7 @@ def test_an_announcement_is_nobodys_speech_and_a_second_agent_is_no_customer(lik
             f"B {AGENT}",
             f"C {CUSTOMER}",
             "B One moment please, I will put you through to my colleague in dispatch.",
-            "D Dispatch, this is Mark. I have your order here in front of me. May I have your postcode, please?",
+            "D Dispatch, this is Mark. I have your order in front of me. May I have your postcode, please?",
             "C Oh thank you, it is for my daughter's birthday and I was so worried.",
             pause_s=3.0,
         ),
@@ -194,7 +201,12 @@ def test_neighbouring_turns_of_two_agents_become_one(likeness: AgentLikeness) ->
 
 
 def test_a_pause_keeps_them_apart(likeness: AgentLikeness) -> None:
-    assert speakers(assign(two_agents(pause_s=2.5), None, likeness)) == ["agent", "customer", "agent", "agent"]
+    assert speakers(assign(two_agents(pause_s=2.5), None, likeness)) == [
+        "agent",
+        "customer",
+        "agent",
+        "agent",
+    ]
 
 
 def test_long_turns_are_judged_in_pieces_and_nothing_is_lost() -> None:
@@ -212,7 +224,7 @@ def test_long_turns_are_judged_in_pieces_and_nothing_is_lost() -> None:
     ("agent", "customer"),
     [
         (
-            "Здравствуйте, компания «Ясень», меня зовут Ольга. Чем могу помочь? Назовите, пожалуйста, номер заказа.",
+            "Здравствуйте, компания «Ясень», меня зовут Ольга. Чем помочь? Назовите ваш номер заказа.",
             "Добрый день. Я заказывала куртку неделю назад, а её всё нет, я уже волнуюсь.",
         ),
         (
@@ -288,9 +300,17 @@ def training() -> ModuleType:
 
 def test_the_weights_are_plain_json_and_say_where_they_come_from(likeness: AgentLikeness) -> None:
     model = json.loads(FILE.read_text(encoding="utf-8"))
-    assert len(model["agent"]["weights"]) == len(model["announcement"]["weights"]) == DIMENSION
-    assert set(model["training"]["trained_on"]) == {"en_b", "en_c", "ru_b", "pl_a", "ro_a"}
-    assert set(model["training"]["never_trained_on"]) == {"en_a", "ru_a"}
+    assert {len(weights) for weights in model["agent"]["hidden_weights"]} == {DIMENSION}
+    assert len(model["announcement"]["weights"]) == DIMENSION
+    assert set(model["training"]["trained_on"]) == {
+        "en_b.jsonl",
+        "en_c.jsonl",
+        "ru_b.jsonl",
+        "pl_a.jsonl",
+        "ro_a.jsonl",
+        "stock_phrases.json",
+    }
+    assert set(model["training"]["never_trained_on"]) == {"en_a.jsonl", "ru_a.jsonl"}
     assert {"python", "scikit-learn", "numpy", "encoder"} <= set(model["training"]["versions"])
     assert model["scores"]["unseen_writers_of_all_seven"]["whole"]["calls"] == 148
     assert AgentLikeness.fingerprint == "roles-" + hashlib.sha256(FILE.read_bytes()).hexdigest()[:12]
@@ -298,11 +318,14 @@ def test_the_weights_are_plain_json_and_say_where_they_come_from(likeness: Agent
 
 def test_the_weights_were_trained_on_the_labelled_calls_that_are_here(training: ModuleType) -> None:
     trained_on = json.loads(FILE.read_text(encoding="utf-8"))["training"]["trained_on"]
-    for writer, digest in trained_on.items():
-        assert hashlib.sha256((training.LABELLED / f"{writer}.jsonl").read_bytes()).hexdigest() == digest
+    for name, digest in trained_on.items():
+        folder = training.LABELLED if name.endswith(".jsonl") else training.PHRASES.parent
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
 
-def test_weights_for_another_encoder_are_refused(likeness: AgentLikeness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_for_another_encoder_are_refused(
+    likeness: AgentLikeness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(SentenceEncoder, "fingerprint", "another-1.0")
     with pytest.raises(ModelDamaged, match="another sentence encoder"):
         AgentLikeness(SentenceEncoder.__new__(SentenceEncoder))
@@ -314,6 +337,25 @@ def test_many_texts_of_one_call_are_worth_less_than_as_many_witnesses() -> None:
     assert damping(16.0, 16) == 2.0
 
 
-def test_a_linear_model_is_a_weighted_sum(likeness: AgentLikeness) -> None:
+def test_a_linear_model_is_a_weighted_sum() -> None:
     linear = Linear(bias=0.5, weights=[1.0, 0.0, -2.0])
-    assert linear([[1.0, 5.0, 0.25]]).tolist() == [1.0]
+    assert linear(np.array([[1.0, 5.0, 0.25]], dtype=np.float32)).tolist() == [1.0]
+
+
+def test_a_net_counts_only_what_its_hidden_units_let_through() -> None:
+    net = Net(
+        hidden_biases=[0.0, -1.0],
+        hidden_weights=[[1.0, 0.0], [0.0, 1.0]],
+        output_bias=0.25,
+        output_weights=[2.0, 8.0],
+    )
+    vectors = np.array([[1.0, 0.5], [-3.0, 1.5]], dtype=np.float32)
+    assert net(vectors).tolist() == [2.25, 4.25]
+
+
+def test_training_twice_gives_the_same_weights(training: ModuleType) -> None:
+    encode = training.Memory(SentenceEncoder())
+    calls = training.read_writers(["ro_a"])[::2]
+    once, again = training.fit(calls, encode), training.fit(calls[:], encode)
+    assert once == again
+    assert training.dump({"agent": once[0]}) == training.dump({"agent": again[0]})

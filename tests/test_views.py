@@ -6,6 +6,7 @@ import json
 import stat
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from dialogues import dialogue
@@ -13,18 +14,20 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from wellheard.pipeline.errors import CannotWrite, NoResults
-from wellheard.pipeline.records import CallInfo
+from wellheard.pipeline.batch import Failed, Scored, Started
+from wellheard.pipeline.records import CallInfo, Failure
+from wellheard.views import agents as agents_view
 from wellheard.views import dialogue as dialogue_view
 from wellheard.views import weak_spots as weak_spots_view
 from wellheard.views.files import write_text, write_whole
+from wellheard.views.progress import Tally, duration, progress
 from wellheard.views.screen import clock, percent, plain, screen, visible
 from wellheard.views.tables import Format, NoPlaceForParquet, as_csv, as_json, give
-from wellheard.views.weak_spots import weak_spots
 
 
 def page(encoding: str = "utf-8", width: int = 100) -> Console:
     """A console without a terminal that keeps what it is given."""
-    console = screen(io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace"))
+    console = screen(io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="readable"))
     console.width = width
     return console
 
@@ -37,7 +40,9 @@ def written(console: Console) -> str:
 # --- names on the screen
 
 
-@pytest.mark.parametrize("name", ["call [urgent] 12.wav", "note [/b].wav", "[red]Anna", ":smile:", "Żaneta Łuczak"])
+@pytest.mark.parametrize(
+    "name", ["call [urgent] 12.wav", "note [/b].wav", "[red]Anna", ":smile:", "Żaneta Łuczak"]
+)
 def test_names_appear_letter_for_letter(name):
     console = page()
     console.print(plain(name))
@@ -54,8 +59,8 @@ def test_letters_of_every_language_stay():
 
 def test_a_terminal_that_knows_only_ascii_gets_escapes_and_no_error():
     console = page("ascii")
-    console.print(plain("Żaneta"))
-    assert written(console) == "\\u017baneta\n"
+    console.print(plain("Żaneta – 12 “é” … \udcff"))
+    assert written(console) == '\\u017baneta - 12 "\\xe9" ... \\udcff\n'
 
 
 def test_a_name_longer_than_the_screen_is_folded_not_cut():
@@ -123,7 +128,9 @@ def test_json_on_a_terminal_that_knows_only_ascii_is_still_json(capsys, monkeypa
 
 
 def test_a_table_in_a_file_has_no_colours(tmp_path):
-    give(ROWS, Format.TABLE, tmp_path / "rows.txt", lambda console: console.print(plain("[red]x", "bold red")))
+    give(
+        ROWS, Format.TABLE, tmp_path / "rows.txt", lambda console: console.print(plain("[red]x", "bold red"))
+    )
     assert (tmp_path / "rows.txt").read_text() == "[red]x\n"
 
 
@@ -180,7 +187,12 @@ def test_the_json_of_a_dialogue_has_exactly_the_promised_names():
     document = json.loads(dialogue_view.as_json(CALL))
     assert list(document) == ["language", "duration_s", "turns"]
     assert list(document["turns"][1]) == ["speaker", "start_s", "end_s", "text", "words"]
-    assert document["turns"][1]["words"][0] == {"start_s": 2.5, "end_s": 2.8, "word": "Hello,", "probability": 0.9}
+    assert document["turns"][1]["words"][0] == {
+        "start_s": 2.5,
+        "end_s": 2.8,
+        "word": "Hello,",
+        "probability": 0.9,
+    }
 
 
 def test_rttm_has_ten_fields_and_no_time_beyond_the_end():
@@ -229,6 +241,13 @@ def marks_of(*answers: tuple[str, str, str]) -> pa.Table:
     )
 
 
+def weak_spots(marks: pa.Table, agent: str) -> pa.Table:
+    own, others = marks.filter(pc.field("agent_id") == agent), marks.filter(pc.field("agent_id") != agent)
+    return weak_spots_view.weak_spots(
+        agent, own.select(weak_spots_view.OWN_COLUMNS), others.select(weak_spots_view.TEAM_COLUMNS)
+    )
+
+
 TEAM = marks_of(
     ("A1", "greeting", "n" * 18 + "y" * 2),
     ("A2", "greeting", "y" * 38 + "n" * 2),
@@ -266,8 +285,14 @@ def test_a_criterion_without_occasion_has_no_row():
 
 def test_a_weak_spot_names_the_two_surest_calls_that_show_it():
     greeting, *_, closing = weak_spots(TEAM, "A1").to_pylist()
-    assert greeting["calls"] == [{"call_id": "A1-17", "at_s": 77.0}, {"call_id": "A1-16", "at_s": 76.0}]
-    assert [call["call_id"] for call in closing["calls"]] == ["A1-38", "A1-37"]
+    assert greeting["calls"] == [
+        {"call_id": "A1-17", "answer": "no", "at_s": 77.0},
+        {"call_id": "A1-16", "answer": "no", "at_s": 76.0},
+    ]
+    assert [(call["call_id"], call["answer"]) for call in closing["calls"]] == [
+        ("A1-38", "yes"),
+        ("A1-37", "yes"),
+    ]
 
 
 def test_newcombes_interval_is_that_of_his_paper(monkeypatch):
@@ -295,3 +320,97 @@ def test_weak_spots_read_well():
     assert text.index("Weak spots") < text.index("greeting") < text.index("Strengths") < text.index("closing")
     assert "A1-17 1:17" in text
     assert all(len(line) <= 100 for line in text.splitlines())
+
+
+# --- agents
+
+
+def calls_of(*scored: tuple[str, list[float | None]]) -> pa.Table:
+    """Rows of the dataset `calls`: for each agent the scores of the calls, one a call."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "call_id": f"{agent}-{i}",
+                "agent_id": agent,
+                "agent_name": f"name {i}",
+                "team": None,
+                "started_at": i,
+                "duration_s": 1800.0,
+                "scores": [{"rubric": "pec", "score": score, "counted": 3, "unsure": 1}],
+            }
+            for agent, scores in scored
+            for i, score in enumerate(scores)
+        ]
+    )
+
+
+def test_an_agents_score_is_the_mean_of_the_calls_that_have_one():
+    (row,) = agents_view.agents(calls_of(("A1", [0.5, 1.0, None]))).to_pylist()
+    assert (row["calls"], row["pec_calls"], row["pec"]) == (3, 2, 0.75)
+    assert (row["hours"], row["unsure"]) == (1.5, 0.25)
+    assert row["agent_name"] == "name 2", "the last one told"
+
+
+def test_the_interval_of_a_mean_is_students_with_the_spread_of_all_agents():
+    one, two = agents_view.agents(calls_of(("A1", [0.4, 0.6]), ("A2", [0.5]))).to_pylist()
+    # One degree of freedom, t = 12.706, s = 0.1414: ± 1.27, kept between 0 and 1.
+    assert (one["pec_low"], one["pec_high"]) == (0, 1)
+    many = agents_view.agents(calls_of(("A1", [0.4, 0.6] * 50), ("A2", [0.5]))).to_pylist()
+    # 99 degrees of freedom, t = 1.984, s = 0.1005.
+    assert many[0]["pec_high"] - many[0]["pec"] == pytest.approx(1.984 * 0.1005 / 10, abs=1e-4)
+    assert many[1]["pec_high"] - many[1]["pec"] == pytest.approx(1.984 * 0.1005, abs=1e-4)
+    assert two["pec"] == 0.5
+
+
+def test_where_the_spread_cannot_be_told_there_is_no_interval():
+    for scores in ([0.5], [0.5, 0.5], [None]):
+        (row,) = agents_view.agents(calls_of(("A1", scores))).to_pylist()
+        assert (row["pec_low"], row["pec_high"]) == (None, None)
+
+
+def test_a_summary_of_many_agents_shows_the_lowest_and_says_how_many_are_left_out():
+    rows = agents_view.agents(calls_of(*((f"A{i:03}", [i / 1000]) for i in range(500))))
+    console = page()
+    assert agents_view.show(console, rows, most=20) == 480
+    lines = written(console).splitlines()
+    assert len(lines) == 21
+    assert lines[1].startswith("A000")
+
+
+# --- progress
+
+
+def test_progress_without_a_terminal_is_a_line_every_five_minutes():
+    now = iter(range(0, 10_000, 100))
+    console, tally = page(), Tally(began=0)
+    with progress(console, tally, lambda: next(now)) as on_event:
+        on_event(Started(calls=20, jobs=2))
+        for i in range(20):
+            on_event(Scored(path="x", call_id=str(i), audio_s=600.0))
+    lines = written(console).splitlines()
+    assert 3 <= len(lines) <= 10
+    assert "\r" not in written(console)
+    assert "\x1b" not in written(console)
+    assert "h of sound" in lines[-1]
+
+
+def test_a_progress_line_tells_calls_failures_sound_speed_and_time_left():
+    tally = Tally(began=0)
+    tally.take(Started(calls=1000, jobs=2))
+    for i in range(99):
+        tally.take(Scored(path="x", call_id=str(i), audio_s=600.0))
+    tally.take(Failed(Failure(call_id="c", agent_id="a", path="p", stage="ingest", reason="r", advice="a")))
+    assert tally.line(now=3600.0) == (
+        "100 of 1,000 calls, 1 failed, 16.5 h of sound, 16x real time, 9 h 00 min left"
+    )
+
+
+def test_lengths_of_time_in_the_units_that_matter():
+    assert [duration(s) for s in (0.4, 59, 65, 3599, 3600, 45_000)] == [
+        "0 s",
+        "59 s",
+        "1 min 05 s",
+        "59 min 59 s",
+        "1 h 00 min",
+        "12 h 30 min",
+    ]

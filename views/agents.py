@@ -28,11 +28,18 @@ def agents(calls: pa.Table) -> pa.Table:
     without a score are left out of the mean; where nothing can be said, there is null.
     """
     of_agent: dict[str, list[dict[str, Any]]] = {}
-    for call in calls.select(list(COLUMNS)).sort_by([("started_at", "ascending"), ("call_id", "ascending")]).to_pylist():
+    for call in (
+        calls.select(list(COLUMNS))
+        .sort_by([("started_at", "ascending"), ("call_id", "ascending")])
+        .to_pylist()
+    ):
         of_agent.setdefault(call["agent_id"], []).append(call)
-    rubrics = sorted({entry["rubric"] for own in of_agent.values() for call in own for entry in call["scores"]})
+    rubrics = sorted(
+        {entry["rubric"] for own in of_agent.values() for call in own for entry in call["scores"]}
+    )
     scores = {
-        rubric: {agent_id: list(_scores(own, rubric)) for agent_id, own in of_agent.items()} for rubric in rubrics
+        rubric: {agent_id: list(_scores(own, rubric)) for agent_id, own in of_agent.items()}
+        for rubric in rubrics
     }
     spread = {rubric: _spread_within(list(scores[rubric].values())) for rubric in rubrics}
     rows = []
@@ -71,7 +78,9 @@ def show(console: Console, rows: pa.Table, most: int | None = None) -> int:
     left_out = 0
     if most is not None and len(shown) > most:
         left_out = len(shown) - most
-        shown = sorted(sorted(shown, key=lambda row: _overall(row, rubrics))[:most], key=lambda row: row["agent_id"])
+        shown = sorted(
+            sorted(shown, key=lambda row: _overall(row, rubrics))[:most], key=lambda row: row["agent_id"]
+        )
     teams = any(row["team"] for row in shown)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(plain("agent"))
@@ -119,12 +128,14 @@ def _spread_within(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     return (sqrt(squares / freedom) if freedom else 0.0), freedom
 
 
-def _mean(scores: Sequence[float], spread: tuple[float, int]) -> tuple[float | None, float | None, float | None]:
+def _mean(
+    scores: Sequence[float], spread: tuple[float, int]
+) -> tuple[float | None, float | None, float | None]:
     if not scores:
         return None, None, None
     mean = fsum(scores) / len(scores)
     deviation, freedom = spread
-    if not freedom:
+    if not freedom or not deviation:  # calls all alike say nothing about how much calls vary
         return mean, None, None
     half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * deviation / sqrt(len(scores))
     return mean, max(mean - half, 0.0), min(mean + half, 1.0)
@@ -135,15 +146,16 @@ def _last_told(calls: Sequence[dict[str, Any]], column: str) -> str | None:
 
 
 def _schema(rubrics: Iterable[str]) -> pa.Schema:
-    fields = [
-        ("agent_id", pa.string()),
-        ("agent_name", pa.string()),
-        ("team", pa.string()),
-        ("calls", pa.int64()),
-        ("hours", pa.float64()),
-        ("unsure", pa.float64()),
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    fields: list[pa.Field[Any]] = [
+        pa.field("agent_id", text),
+        pa.field("agent_name", text),
+        pa.field("team", text),
+        pa.field("calls", whole),
+        pa.field("hours", real),
+        pa.field("unsure", real),
     ]
     for rubric in rubrics:
-        fields += [(name, pa.float64()) for name in (rubric, f"{rubric}_low", f"{rubric}_high")]
-        fields.append((f"{rubric}_calls", pa.int64()))
+        fields += [pa.field(name, real) for name in (rubric, f"{rubric}_low", f"{rubric}_high")]
+        fields.append(pa.field(f"{rubric}_calls", whole))
     return pa.schema(fields)

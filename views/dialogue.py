@@ -52,7 +52,8 @@ def certainty_line(conversation: Conversation) -> str:
     turns = counted(len(conversation.turns), "turn")
     if conversation.role_confidence >= 1:
         return f"{turns}; agent and customer are known from the recording"
-    return f"{turns}; agent and customer told apart by what they say, {percent(conversation.role_confidence)} sure"
+    sure = percent(conversation.role_confidence)
+    return f"{turns}; agent and customer told apart by what they say, {sure} sure"
 
 
 def as_json(conversation: Conversation) -> str:
@@ -64,7 +65,12 @@ def as_json(conversation: Conversation) -> str:
             "end_s": turn.end_s,
             "text": turn.text,
             "words": [
-                {"start_s": word.start_s, "end_s": word.end_s, "word": word.text, "probability": word.probability}
+                {
+                    "start_s": word.start_s,
+                    "end_s": word.end_s,
+                    "word": word.text,
+                    "probability": word.probability,
+                }
                 for word in turn.words
             ],
         }

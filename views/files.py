@@ -48,4 +48,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _refused(path: Path, error: OSError) -> CannotWrite:
-    return CannotWrite(f"{path} cannot be written ({error.strerror})", "Check the folder and its permissions.")
+    return CannotWrite(
+        f"{path} cannot be written ({error.strerror})", "Check the folder and its permissions."
+    )

@@ -40,7 +40,7 @@ def find_call(calls: pa.Table, failures: pa.Table, wanted: str) -> str:
         some = ", ".join(sorted(found)[:5]) + (", …" if len(found) > 5 else "")
         raise NoResults(f"{wanted} may mean {len(found)} calls", f"Say which: {some}.")
     for row in failures.to_pylist():
-        if wanted == row["call_id"] or name == PurePath(row["path"]).name:
+        if wanted == row["call_id"] or name in {PurePath(path).name for path in row["path"].split(" | ")}:
             raise NoResults(f"{wanted} was not scored: {row['reason']}", row["advice"])
     raise NoResults(
         f"There is no call {wanted}",
@@ -75,6 +75,8 @@ def show(
         own.sort(key=lambda mark, order=order: _place(order, mark["criterion"]))  # type: ignore[misc]
         console.print()
         _show_rubric(console, score, own, texts.get(rubric, {}))
+    console.print()
+    console.print(plain("?: too unsure to count; –: no occasion; at the right: how sure the mark is", "dim"))
 
 
 def _show_rubric(
@@ -82,7 +84,11 @@ def _show_rubric(
 ) -> None:
     version = f" {marks[0]['rubric_version']}" if marks else ""
     without = sum(mark["answer"] == "na" for mark in marks)
-    facts = [f"{score['counted']} of {len(marks)} counted", f"{score['unsure']} unsure", f"{without} without occasion"]
+    facts = [
+        f"{score['counted']} of {len(marks)} counted",
+        f"{score['unsure']} unsure",
+        f"{without} without occasion",
+    ]
     title = Text.assemble(
         plain(f"{score['rubric']}{version}", "bold"), "  ", plain(percent(score["score"]), "bold"), "  "
     )
@@ -100,7 +106,10 @@ def _show_rubric(
         if mark["critical"]:
             question = Text.assemble(plain("critical ", "bold"), question)
         line.add_row(
-            plain(sign, style), plain(mark["criterion"], "bold"), question, plain(percent(mark["confidence"]), "dim")
+            plain(sign, style),
+            plain(mark["criterion"], "bold"),
+            question,
+            plain(percent(mark["confidence"]), "dim"),
         )
         console.print(line)
         proof = Table.grid(padding=(0, 1, 0, 0))
@@ -137,10 +146,12 @@ def _quoted(words: str, width: int) -> Text:
 def _facts(call: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the call, line by line."""
     agent = " ".join(filter(None, (call["agent_id"], call["agent_name"])))
-    facts = [("Agent", ", ".join(filter(None, (agent, call["team"] and f"team {call['team']}", call["region"]))))]
+    facts = [
+        ("Agent", ", ".join(filter(None, (agent, call["team"] and f"team {call['team']}", call["region"]))))
+    ]
     when = call["started_local"] or "time unknown"
     facts.append(("When", ", ".join(filter(None, (when.replace("T", " "), call["direction"])))))
-    facts.append(("Recording", ", ".join(PurePath(path).name for path in call["paths"])))
+    facts.append(("Recording", ", ".join(call["paths"])))
     length = f"{clock(call['duration_s'])} long"
     if call["expected_s"] is not None:
         length += f" of {clock(call['expected_s'])}: the recording is incomplete"
@@ -171,9 +182,8 @@ def _heard(call: Mapping[str, Any]) -> str:
     if call["silences"]:
         longest = max(call["silences"], key=lambda span: span["end_s"] - span["start_s"])
         seconds = longest["end_s"] - longest["start_s"]
-        parts.append(
-            f"{counted(len(call['silences']), 'silence')} (longest {seconds:.0f} s at {clock(longest['start_s'])})"
-        )
+        silences = counted(len(call["silences"]), "silence")
+        parts.append(f"{silences} (longest {seconds:.0f} s at {clock(longest['start_s'])})")
     if call["holds"]:
         parts.append(counted(len(call["holds"]), "hold"))
     cut_in = [interruption["by"] for interruption in call["interruptions"]]

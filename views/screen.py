@@ -1,5 +1,6 @@
 """The terminal: names come up letter for letter, nothing in them is taken for a command or for markup."""
 
+import codecs
 import unicodedata
 from typing import IO
 
@@ -13,8 +14,26 @@ _STEERING = {"Cc", "Cs", "Zl", "Zp"}
 _TURNING = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
+# How our own signs look on a terminal that knows only ASCII.
+_ASCII = {"–": "-", "—": "-", "…": "...", "×": "x", "“": '"', "”": '"', "’": "'"}
+
+
+def readable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What stands for a letter that an encoding lacks: a like sign, or an escape; never an error."""
+    if isinstance(error, UnicodeEncodeError):
+        like = _ASCII.get(error.object[error.start])
+        if like:
+            return like, error.start + 1
+        single = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+        return codecs.backslashreplace_errors(single)
+    raise error
+
+
+codecs.register_error("readable", readable)
+
+
 def screen(file: IO[str] | None = None) -> Console:
-    """A console that shows what it is given as it is; at most `WIDEST` columns, so that lines stay readable."""
+    """A console that shows what it is given as it is, at most `WIDEST` columns wide to stay readable."""
     console = Console(file=file, markup=False, emoji=False, highlight=False)
     console.width = min(console.width, WIDEST)
     return console
@@ -36,7 +55,7 @@ def plain(text: object, style: str = "", *, whole: bool = True) -> Text:
 
 
 def clock(seconds: float) -> str:
-    """Seconds from the start of the call as m:ss, or h:mm:ss, rounded down so that one hears the beginning."""
+    """Seconds from the start as m:ss or h:mm:ss, rounded down so that one hears the beginning."""
     minutes, rest = divmod(int(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

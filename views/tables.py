@@ -1,4 +1,4 @@
-"""Rows for people and for programs: `--format table|csv|json|parquet` and `--out FILE`, the same everywhere."""
+"""Rows for people and for programs: `--format` and `--out`, the same in all commands that print rows."""
 
 import csv
 import io
@@ -9,15 +9,16 @@ from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from wellheard.pipeline.errors import WellheardError
 from wellheard.views.files import write_text, write_whole
 from wellheard.views.screen import screen, visible
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Format(StrEnum):
@@ -33,8 +34,8 @@ class NoPlaceForParquet(WellheardError):
     """Parquet was asked for on the screen."""
 
 
-def give(rows: pa.Table, form: Format, out: Path | None, show: Callable[[Console], None]) -> None:
-    """Give rows out in the form asked for, to a file or to standard output; `show` draws the table for people.
+def give(rows: "pa.Table", form: Format, out: Path | None, show: Callable[[Console], None]) -> None:
+    """Give rows out in the form asked for, to a file or to standard output; `show` draws for people.
 
     Raises:
         NoPlaceForParquet: Parquet without a file.
@@ -43,6 +44,8 @@ def give(rows: pa.Table, form: Format, out: Path | None, show: Callable[[Console
     if form is Format.PARQUET:
         if out is None:
             raise NoPlaceForParquet("Parquet cannot go to the screen", "Name a file with --out FILE.")
+        import pyarrow.parquet as pq  # only here: `--help` needs this module, too
+
         write_whole(out, lambda stream: pq.write_table(rows, stream))
     elif form is Format.JSON:
         if out:
@@ -65,13 +68,13 @@ def give(rows: pa.Table, form: Format, out: Path | None, show: Callable[[Console
         show(screen())
 
 
-def as_json(rows: pa.Table, *, escaped: bool = False) -> str:
+def as_json(rows: "pa.Table", *, escaped: bool = False) -> str:
     """A JSON array of objects; what is no number (NaN, infinity) is null, times are ISO 8601."""
     plain = [_jsonable(row) for row in rows.to_pylist()]
     return json.dumps(plain, ensure_ascii=escaped, allow_nan=False, indent=1) + "\n"
 
 
-def as_csv(rows: pa.Table) -> str:
+def as_csv(rows: "pa.Table") -> str:
     """CSV with a header; lists and structs as JSON; no cell is taken for a formula or steers a terminal."""
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")

@@ -26,6 +26,9 @@ CONFIDENCE = 0.99
 ALIKE = 0.1
 CALLS_SHOWN = 2
 
+OWN_COLUMNS = ("call_id", "rubric", "criterion", "answer", "confidence", "evidence")
+TEAM_COLUMNS = ("rubric", "criterion", "answer")
+
 WEAKER, STRONGER, AS_TEAM, TOO_FEW, ALONE = (
     "weaker than the team",
     "stronger than the team",
@@ -34,27 +37,27 @@ WEAKER, STRONGER, AS_TEAM, TOO_FEW, ALONE = (
     "no team to compare with",
 )
 
-SCHEMA = pa.schema(
-    [
-        ("agent_id", pa.string()),
-        ("rubric", pa.string()),
-        ("criterion", pa.string()),
-        ("verdict", pa.string()),
-        ("asked", pa.int64()),
-        ("yes", pa.int64()),
-        ("unsure", pa.int64()),
-        ("rate", pa.float64()),
-        ("rate_low", pa.float64()),
-        ("rate_high", pa.float64()),
-        ("team_asked", pa.int64()),
-        ("team_yes", pa.int64()),
-        ("team_rate", pa.float64()),
-        ("difference", pa.float64()),
-        ("difference_low", pa.float64()),
-        ("difference_high", pa.float64()),
-        ("calls", pa.list_(pa.struct([("call_id", pa.string()), ("at_s", pa.float64())]))),
-    ]
-)
+_text, _real, _whole = pa.string(), pa.float64(), pa.int64()
+_fields: "list[pa.Field[Any]]" = [
+    pa.field("agent_id", _text),
+    pa.field("rubric", _text),
+    pa.field("criterion", _text),
+    pa.field("verdict", _text),
+    pa.field("asked", _whole),
+    pa.field("yes", _whole),
+    pa.field("unsure", _whole),
+    pa.field("rate", _real),
+    pa.field("rate_low", _real),
+    pa.field("rate_high", _real),
+    pa.field("team_asked", _whole),
+    pa.field("team_yes", _whole),
+    pa.field("team_rate", _real),
+    pa.field("difference", _real),
+    pa.field("difference_low", _real),
+    pa.field("difference_high", _real),
+    pa.field("calls", pa.list_(pa.struct([("call_id", _text), ("answer", _text), ("at_s", _real)]))),
+]
+SCHEMA = pa.schema(_fields)
 
 
 @dataclass(frozen=True)
@@ -76,25 +79,25 @@ class Rate:
         return float(found.low), float(found.high)
 
 
-def weak_spots(marks: pa.Table, agent_id: str) -> pa.Table:
+def weak_spots(agent_id: str, own: pa.Table, team: pa.Table) -> pa.Table:
     """One row a criterion (`SCHEMA`) for one agent against all others: weak spots first, strengths last.
 
-    `marks` has `call_id, agent_id, rubric, criterion, answer, confidence, evidence`. A criterion that was
-    never answered yes or no for the agent has no row.
+    `own` are the agent's marks (`OWN_COLUMNS`), `team` those of all others (`TEAM_COLUMNS`). A criterion
+    that was never answered yes or no for the agent has no row.
 
     Raises:
         NoResults: there are no marks of this agent.
     """
-    own = marks.filter(pc.equal(marks["agent_id"], agent_id))
     if not own.num_rows:
         raise NoResults(f"There are no marks of agent {agent_id}", "`wellheard agents` shows all agents.")
-    team = _answers(marks.filter(pc.not_equal(marks["agent_id"], agent_id)))
-    rows = [
-        _row(agent_id, criterion, answers, team.get(criterion, Counter()), own)
+    others = _answers(team)
+    rows: list[dict[str, Any]] = [
+        _row(agent_id, criterion, answers, others.get(criterion, Counter()), own)
         for criterion, answers in _answers(own).items()
         if answers["yes"] + answers["no"]
     ]
-    return pa.Table.from_pylist(sorted(rows, key=_weakest_first), schema=SCHEMA)
+    rows.sort(key=_weakest_first)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _answers(marks: pa.Table) -> dict[tuple[str, str], Counter[str]]:
@@ -158,19 +161,21 @@ def _verdict(low: float, high: float) -> str:
         return WEAKER
     if low > 0:
         return STRONGER
-    return AS_TEAM if -ALIKE <= low and high <= ALIKE else TOO_FEW
+    return AS_TEAM if max(-low, high) <= ALIKE else TOO_FEW
 
 
 def _calls_that_show(own: pa.Table, criterion: tuple[str, str], answer: str) -> list[dict[str, Any]]:
     """The calls with this answer that one should hear: those with evidence first, then the surest."""
-    fits = pc.and_(
-        pc.and_(pc.equal(own["rubric"], criterion[0]), pc.equal(own["criterion"], criterion[1])),
-        pc.equal(own["answer"], answer),
-    )
+    rubric, name = criterion
+    fits = (pc.field("rubric") == rubric) & (pc.field("criterion") == name) & (pc.field("answer") == answer)
     found = own.filter(fits).select(["call_id", "confidence", "evidence"]).to_pylist()
     found.sort(key=lambda mark: (not mark["evidence"], -mark["confidence"], mark["call_id"]))
     return [
-        {"call_id": mark["call_id"], "at_s": mark["evidence"][0]["start_s"] if mark["evidence"] else None}
+        {
+            "call_id": mark["call_id"],
+            "answer": answer,
+            "at_s": mark["evidence"][0]["start_s"] if mark["evidence"] else None,
+        }
         for mark in found[:CALLS_SHOWN]
     ]
 
@@ -201,7 +206,7 @@ def show(console: Console, spots: pa.Table) -> None:
     console.print()
     console.print(
         plain(
-            "yes: share of the calls that gave occasion, with its 99 % interval. Hear a call: wellheard call ID",
+            "calls: those that gave occasion; yes: the share done, with its 99 % interval",
             "dim",
         )
     )
@@ -213,17 +218,17 @@ def _table(rows: Iterable[dict[str, Any]]) -> Table:
         table.add_column(plain(name), justify="right" if name == "calls" else "left")
     for row in rows:
         hear = ", ".join(
-            row_call["call_id"] + ("" if row_call["at_s"] is None else f" {clock(row_call['at_s'])}")
-            for row_call in row["calls"]
+            call["call_id"] + ("" if call["at_s"] is None else f" {clock(call['at_s'])}")
+            for call in row["calls"]
         )
+        if row["calls"]:
+            hear = f"{row['calls'][0]['answer']}: {hear}"
         table.add_row(
-            plain(row["criterion"]),
+            plain(f"{row['rubric']}.{row['criterion']}"),
             plain(row["asked"]),
-            plain(f"{percent(row['rate'])} ({row['rate_low']:.0%}-{row['rate_high']:.0%})".replace("%-", "-")),
+            plain(f"{percent(row['rate'])} ({row['rate_low'] * 100:.0f}-{row['rate_high'] * 100:.0f})"),
             plain(percent(row["team_rate"])),
             plain(row["verdict"] if row["verdict"] in (TOO_FEW, AS_TEAM) else ""),
             plain(hear),
         )
     return table
-
-

@@ -1,0 +1,114 @@
+"""The way of one call through all stages, on real speech and the real models."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wellheard.pipeline.call import CallScorer
+from wellheard.pipeline.errors import NoSpeech
+from wellheard.pipeline.records import CallInfo, Source
+from wellheard.pipeline.settings import House, Score, Settings
+
+RATE = 8_000
+
+
+def read(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
+def write(path: Path, *channels: np.ndarray) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(np.stack(channels, axis=1).astype(np.int16).tobytes())
+    return path
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE), np.int16)
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory) -> CallScorer:
+    return CallScorer(Settings(), tmp_path_factory.mktemp("cache"), threads=2)
+
+
+def source(path: Path, **known) -> Source:
+    return Source(paths=(str(path),), info=CallInfo(call_id="", agent_id="A1", agent_name="Anna", **known))
+
+
+def test_a_mono_call_comes_out_with_agent_and_customer_told_apart_and_every_criterion_marked(
+    scorer, spoken, tmp_path
+):
+    a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
+    call = write(tmp_path / "call.wav", np.concatenate([a, silence(0.5), c, silence(0.5)]))
+    lengths: list[float] = []
+    result = scorer(source(call, language="en"), lengths.append)
+    assert lengths == [result.duration_s] == [pytest.approx(10.7, abs=0.05)]
+    assert [t.speaker for t in result.conversation.turns] == ["agent", "customer"]
+    assert result.info.call_id == result.audio_id[:16]
+    assert {(m.rubric, m.criterion) for m in result.scorecard.marks} >= {
+        ("script", "greeting"),
+        ("pec", "empathy"),
+    }
+    assert len(result.scorecard.marks) == 24
+    [intro] = [m for m in result.scorecard.marks if m.criterion == "greeting"]
+    assert all(
+        0 <= e.start_s < e.end_s <= result.duration_s for m in result.scorecard.marks for e in m.evidence
+    )
+    assert intro.answer in ("yes", "no", "unsure")
+
+
+def test_two_channels_with_the_agent_known_need_no_guess(scorer, spoken, tmp_path):
+    a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
+    call = write(
+        tmp_path / "call.wav",
+        np.concatenate([silence(7), c, silence(1)]),
+        np.concatenate([a, silence(11.35 - 6.35)]),
+    )
+    result = scorer(source(call, language="en", agent_channel=1), lambda _: None)
+    assert [(t.speaker, t.words[0].text) for t in result.conversation.turns] == [
+        ("agent", "Thank"),
+        ("customer", "Hello,"),
+    ]
+    assert result.conversation.role_confidence == 1.0
+
+
+def test_a_changed_rubric_scores_again_without_hearing_again(spoken, tmp_path, monkeypatch):
+    a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
+    call = source(write(tmp_path / "call.wav", np.concatenate([a, silence(0.5), c])), language="en")
+    first = CallScorer(Settings(), tmp_path / "cache", threads=2)(call, lambda _: None)
+    again = CallScorer(Settings(score=Score(rubrics=("script",))), tmp_path / "cache", threads=2)
+
+    def deaf(*_):
+        raise AssertionError("transcribed again")
+
+    monkeypatch.setattr("wellheard.pipeline.transcribe.transcribe", deaf)
+    monkeypatch.setattr("wellheard.pipeline.diarize.diarize", deaf)
+    second = again(call, lambda _: None)
+    assert second.conversation == first.conversation
+    assert {m.rubric for m in second.scorecard.marks} == {"script"}
+
+
+def test_the_same_sound_under_another_name_is_the_same_call(scorer, spoken, tmp_path):
+    one = write(tmp_path / "one.wav", read(spoken / "A.wav"))
+    two = write(tmp_path / "two.wav", read(spoken / "A.wav"))
+    assert (
+        scorer(source(one, language="en"), lambda _: None).info.call_id
+        == scorer(source(two, language="en"), lambda _: None).info.call_id
+    )
+
+
+def test_a_call_without_speech_is_no_bad_call(scorer, tmp_path):
+    noise = np.random.default_rng(1).normal(0, 300, 20 * RATE).astype(np.int16)
+    with pytest.raises(NoSpeech):
+        scorer(source(write(tmp_path / "noise.wav", noise)), lambda _: None)
+
+
+def test_the_house_s_company_is_used_where_the_manifest_names_none(spoken, tmp_path):
+    scorer = CallScorer(Settings(house=House(company="Brightline")), tmp_path / "cache", threads=2)
+    call = source(write(tmp_path / "one.wav", read(spoken / "A.wav")), language="en")
+    assert scorer(call, lambda _: None).info.company == "Brightline"
