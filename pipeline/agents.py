@@ -66,7 +66,9 @@ def _last_told(calls: list[dict[str, Any]], column: str) -> str | None:
 def _count_answers(marks: pa.Table) -> defaultdict[tuple[str, str], dict[tuple[str, str], dict[str, int]]]:
     keys = ["agent_id", "date", "rubric", "criterion", "answer"]
     counted: defaultdict[tuple[str, str], dict[tuple[str, str], dict[str, int]]] = defaultdict(dict)
-    for row in marks.select(keys).group_by(keys).aggregate([([], "count_all")]).to_pylist():
+    for row in (
+        marks.select(keys).group_by(keys, use_threads=False).aggregate([([], "count_all")]).to_pylist()
+    ):
         counts = counted[row["agent_id"], row["date"]].setdefault(
             (row["rubric"], row["criterion"]), {"yes": 0, "no": 0, "na": 0, "unsure": 0}
         )

@@ -33,7 +33,7 @@ class StageCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._unfinished = folder / "unfinished"
-        with suppress(FileNotFoundError):
+        with self._explain(), suppress(FileNotFoundError):
             self._sweep()
 
     def get_or_make(

@@ -60,6 +60,12 @@ def coding(path: Path, head: bytes) -> tuple[str | None, dict[str, str]]:
     return form, options
 
 
+def wav_coding(head: bytes) -> str:
+    """The number of a WAV file's coding, in brackets; nothing for other files."""
+    at = head.find(b"fmt ")
+    return f" (WAV format 0x{int.from_bytes(head[at + 8 : at + 10], 'little'):04x})" if at > 0 else ""
+
+
 def promised_by_wav(path: Path, heard_s: float) -> float | None:
     """From the share of the data chunk that is there; the byte rate in the header is often wrong."""
     size = path.stat().st_size
@@ -115,7 +121,7 @@ def no_recording(path: Path) -> UnreadableAudio | NoSound:
     """Why FFmpeg could not open the file, as far as its first bytes tell."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
-    if len(head) < _SMALLEST_HEADER:
+    if len(head) < _SMALLEST_HEADER and not _reads_as_text(head[4:]):
         return NoSound(f"the file has only {len(head)} bytes", NOT_ANSWERED)
     for mark, what in _MARKS.items():
         if head.startswith(mark):
@@ -137,7 +143,7 @@ def no_recording(path: Path) -> UnreadableAudio | NoSound:
 
 def _reads_as_text(head: bytes) -> bool:
     printable = sum(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
-    return printable == len(head) and not head.startswith(_HEADERS)
+    return bool(head) and printable == len(head) and not head.startswith(_HEADERS)
 
 
 def looks_random(head: bytes) -> bool:

@@ -347,7 +347,8 @@ def _tracks(container: InputContainer, head: bytes) -> list[_Track]:
         raise NoSound("the file has no sound track", "See whether the recorder was set to record sound.")
     decodable = [stream for stream in streams if stream.codec_context is not None]
     if not decodable:
-        raise UnreadableAudio("the sound is coded in a way that is not known here", headers.CONVERT)
+        coding = headers.wav_coding(head)
+        raise UnreadableAudio(f"the sound is coded in a way that is not known here{coding}", headers.CONVERT)
     if {stream.codec_context.codec_tag for stream in decodable} & _PROTECTED_TAGS or any(
         mark in head for mark in _ASF_ENCRYPTION
     ):
@@ -388,9 +389,7 @@ def _sound(path: Path, container: InputContainer, tracks: Sequence[_Track]) -> S
             expected_s = max(expected_s or 0.0, promised_s)
             notes.append(f"incomplete: {heard_s:.1f} of {promised_s:.1f} seconds heard")
         elif track.damaged and (promised_s is None or track.lost_s):
-            notes.append(
-                f"damaged: the sound cannot be decoded in {track.damaged} place(s), which are left out"
-            )
+            notes.append(f"damaged: {track.damaged} place(s) cannot be decoded and are left out")
         notes.extend(_about_gaps(track.gaps))
     if container.format.name == "ogg" and headers.ends_within_page(path):
         notes.append("cut off: the file ends in the middle; how much is missing, it does not say")

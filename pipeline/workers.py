@@ -28,16 +28,13 @@ MakeScorer: TypeAlias = Callable[[], Scorer]
 
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _MOST_DEATHS_AT_START = 3
+_LAST_BREATH_S = 3.0
 _REPORT = "This is a fault in wellheard: please report this line. It holds nothing of what was said."
 _MEMORY = (
     "Most likely memory ran out: use fewer --jobs. "
     "If this call fails again when scored alone, convert its recording to WAV."
 )
-_AT_START = 3
-_REPORT = "This is a fault in wellheard: please report this line. It holds nothing of what was said."
-_MEMORY = "Most likely memory ran out: use fewer --jobs. If this call fails again when scored alone, convert it to WAV."
-
-_AT_START = "If no error is shown above, memory ran out: use fewer --jobs."
+_NO_START = "If no error is shown above, memory ran out: use fewer --jobs."
 
 
 @dataclass(frozen=True)
@@ -160,12 +157,12 @@ class Workers:
 
     def _bury(self, worker: "_Worker") -> Failure | None:
         self._workers.remove(worker)
-        how = worker.end()
+        how = worker.end(_LAST_BREATH_S)
         if worker.source:
             return _failure(worker.source, "batch", f"the process that scored it died ({how})", _MEMORY)
         self._deaths_at_start += not worker.ready
         if self._deaths_at_start >= _MOST_DEATHS_AT_START:
-            raise WorkersBroken(f"The processes that score calls die as they start ({how})", _AT_START)
+            raise WorkersBroken(f"The processes that score calls die as they start ({how})", _NO_START)
         return None
 
 
@@ -197,9 +194,9 @@ class _Worker:
         self.limit_s = seconds
         self.deadline = time.monotonic() + seconds
 
-    def end(self) -> str:
-        """End the process; how it ended, in words."""
-        self._process.join(0.1)
+    def end(self, grace_s: float = 0.0) -> str:
+        """End the process, unless it does so itself; how it ended, in words."""
+        self._process.join(grace_s)
         self._process.kill()
         self._process.join()
         self.pipe.close()

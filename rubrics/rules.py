@@ -5,16 +5,21 @@ A rule is read by people in the YAML file and by `weigh` here. It speaks of sign
 confidences from 0 to 1, so a rule does not answer yes or no but says how likely each is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from math import exp
 from typing import Literal
 
 from wellheard.pipeline.records import Record, Speaker
+from wellheard.rubrics.facts import IDENTIFIERS
 
 Names = str | tuple[str, ...]
 
 # "At the beginning" is within this many turns of the agent, "at the end" within so many last turns.
 OPENING_TURNS = 2
 ENDING_TURNS = 8
+# Who thanks for a wait does so within so many turns of it.
+BACK_WITHIN_TURNS = 4
 
 
 class Condition(Record):
@@ -22,7 +27,7 @@ class Condition(Record):
 
     - `sign`, `fact`: a name, or several of which one will do; `by` narrows whose turns count.
     - `identifiers`: the customer has given at least so many different ones (name, number, date …).
-    - `wait`: a hold, an announced wait or a long silence: `any`, or `asked` and `thanked` for each of them.
+    - `wait`: `any` wait announced or long enough to be a hold; `handled` if each was asked and thanked for.
     - `all`, `any`, `none`: several conditions together.
     - `where`: `opening` (the agent's first two turns), `ending` (the last eight turns) or `anywhere`.
     - `after`, `before`: only turns after (before) the first turn with this sign; `within` so many turns of it.
@@ -34,7 +39,7 @@ class Condition(Record):
     sign: Names | None = None
     fact: Names | None = None
     identifiers: int | None = None
-    wait: Literal["any", "asked", "thanked"] | None = None
+    wait: Literal["any", "handled"] | None = None
     all: tuple["Condition", ...] | None = None
     any: tuple["Condition", ...] | None = None
     none: tuple["Condition", ...] | None = None
@@ -57,3 +62,165 @@ class Rule(Record):
     asked_when: Condition | None = None
     yes_when: Condition | None = None
     no_when: Condition | None = None
+
+
+class Finding(Record):
+    """How likely a condition holds, from 0 to 1, and the turns that show it, surest first."""
+
+    likelihood: float
+    turns: tuple[int, ...] = ()
+
+
+class Findings(Record):
+    """All that a rule may ask of a call: who speaks in each turn, and signs and facts of each turn.
+
+    `holds` are the turns after which nobody speaks for long enough to be a hold.
+    """
+
+    speakers: tuple[str, ...]
+    signs: tuple[dict[str, float], ...]
+    facts: tuple[dict[str, float], ...]
+    holds: tuple[int, ...]
+
+    @property
+    def opening(self) -> int:
+        """Where the agent's first turns end."""
+        own = [i for i, speaker in enumerate(self.speakers) if speaker == "agent"][:OPENING_TURNS]
+        return own[-1] + 1 if own else 0
+
+    def sure_of(self, turn: int, names: Names, needs: float = 0.5) -> float:
+        """How surely a turn shows one of the signs or facts, shifted so that `needs` becomes a half."""
+        found = max(
+            max(self.signs[turn].get(name, 0.0), self.facts[turn].get(name, 0.0)) for name in as_names(names)
+        )
+        return shifted(found, needs)
+
+    def anchors(self, names: Names) -> list[int]:
+        """The turns that show one of the signs; the likeliest one if none does for sure."""
+        sure = [self.sure_of(i, names) for i in range(len(self.speakers))]
+        best = max(sure, default=0.0)
+        return [i for i, value in enumerate(sure) if value >= min(0.5, best) and value > 0]
+
+
+def as_names(names: Names) -> tuple[str, ...]:
+    """One name or several as several."""
+    return (names,) if isinstance(names, str) else names
+
+
+def shifted(confidence: float, needs: float) -> float:
+    """The confidence on a scale on which `needs` is a half: odds divided by the odds of `needs`."""
+    for_, against = confidence * (1 - needs), (1 - confidence) * needs
+    return for_ / (for_ + against) if for_ + against else confidence
+
+
+def weigh(condition: Condition, call: Findings) -> Finding:
+    """How likely a condition holds in a call."""
+    if condition.all is not None:
+        parts = [weigh(part, call) for part in condition.all]
+        return Finding(likelihood=min(p.likelihood for p in parts), turns=_together(parts))
+    if condition.any is not None:
+        parts = [weigh(part, call) for part in condition.any]
+        likely = [part for part in parts if part.likelihood >= 0.5]
+        return Finding(likelihood=max(p.likelihood for p in parts), turns=_together(likely or parts))
+    if condition.none is not None:
+        parts = [weigh(part, call) for part in condition.none]
+        return Finding(likelihood=1 - max(p.likelihood for p in parts))
+    if condition.wait is not None:
+        return _weigh_waits(condition, call)
+    if condition.identifiers is not None:
+        return _weigh_identifiers(condition, call)
+    return _weigh_sign(condition, call)
+
+
+def _together(parts: Iterable[Finding]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(turn for part in parts for turn in part.turns))
+
+
+def _weigh_sign(condition: Condition, call: Findings) -> Finding:
+    names = condition.sign if condition.sign is not None else condition.fact
+    assert names is not None
+    sure = {i: _unless(condition, call, i, call.sure_of(i, names, condition.needs)) for i in _turns(condition, call)}
+    ranked = sorted((i for i in sure if sure[i] > 0), key=lambda i: -sure[i])
+    if len(ranked) < condition.times:
+        return Finding(likelihood=0.0, turns=tuple(ranked[:1]))
+    likelihood = sure[ranked[condition.times - 1]]
+    return Finding(
+        likelihood=likelihood,
+        turns=tuple(i for n, i in enumerate(ranked) if sure[i] >= 0.5 or n < condition.times),
+    )
+
+
+def _unless(condition: Condition, call: Findings, turn: int, sure: float) -> float:
+    if condition.unless is None or not sure:
+        return sure
+    later = (i for i in range(turn + 1, len(call.speakers)) if call.speakers[i] == call.speakers[turn])
+    here = [turn, *islice(later, 1)]
+    return min(sure, 1 - max(call.sure_of(i, condition.unless) for i in here))
+
+
+def _turns(condition: Condition, call: Findings) -> list[int]:
+    """The turns in which a condition looks."""
+    count = len(call.speakers)
+    turns: Iterable[int] = range(count)
+    if condition.where == "opening":
+        turns = range(call.opening)
+    elif condition.where == "ending":
+        turns = range(max(0, count - ENDING_TURNS), count)
+    if condition.before is not None:
+        anchors = call.anchors(condition.before)
+        end = anchors[0] if anchors else count
+        turns = [i for i in turns if i < end]
+    if condition.after is not None:
+        reach = condition.within if condition.within is not None else count
+        anchors = call.anchors(condition.after)
+        turns = [i for i in turns if any(a < i <= a + reach for a in anchors)]
+    return [i for i in turns if condition.by in (None, call.speakers[i])]
+
+
+def _weigh_waits(condition: Condition, call: Findings) -> Finding:
+    """Whether the customer had to wait; `handled`: whether each wait was asked for and thanked for."""
+    waits: list[tuple[float, float, tuple[int, ...]]] = []
+    count = len(call.speakers)
+    own = [i for i in range(count) if call.speakers[i] == "agent"]
+    asked = {i: call.sure_of(i, "announce_wait", condition.needs) for i in own}
+    thanked = {i: call.sure_of(i, "after_wait") for i in own}
+    for hold in call.holds:
+        before = max((i for i in asked if hold - 2 <= i <= hold), key=lambda i: asked[i], default=None)
+        after = _thanks(thanked, hold + 1)
+        handled = min(asked.pop(before) if before is not None else 0.0, thanked.get(after, 0.0))
+        waits.append((1.0, handled, (hold if before is None else before, after)))
+    waits += [(p, min(p, thanked.get(_thanks(thanked, i + 1), 0.0)), (i, _thanks(thanked, i + 1))) for i, p in asked.items()]
+    if not waits:
+        return Finding(likelihood=0.0)
+    likely = [wait for wait in waits if wait[0] >= 0.5] or [max(waits)]
+    if condition.wait == "any":
+        return Finding(
+            likelihood=max(wait[0] for wait in likely), turns=tuple(wait[2][0] for wait in likely)
+        )
+    worst = max(likely, key=lambda wait: wait[0] * (1 - wait[1]))
+    likelihood = 1 - worst[0] * (1 - worst[1])
+    shown = likely if likelihood >= 0.5 else [worst]
+    return Finding(
+        likelihood=likelihood,
+        turns=tuple(dict.fromkeys(turn for wait in shown for turn in wait[2] if turn < count)),
+    )
+
+
+def _thanks(thanked: Mapping[int, float], start: int) -> int:
+    """The agent's turn soon after a wait that thanks for it most clearly."""
+    near = [i for i in thanked if start <= i < start + BACK_WITHIN_TURNS]
+    return max(near, key=lambda i: thanked[i], default=start)
+
+
+def _weigh_identifiers(condition: Condition, call: Findings) -> Finding:
+    """Whether the customer gave so many identifiers: each in a turn of its own or of its own kind."""
+    assert condition.identifiers is not None
+    total, turns = 0.0, []
+    for i in _turns(condition, call):
+        sure = call.sure_of(i, "give_id", condition.needs)
+        kinds = sum(1 for fact in IDENTIFIERS if fact in call.facts[i])
+        total += sure * min(2, max(1, kinds))
+        if sure >= 0.5:
+            turns.append(i)
+    likelihood = 1 / (1 + exp(-3 * (total - condition.identifiers + 0.5)))
+    return Finding(likelihood=likelihood, turns=tuple(turns))

@@ -97,6 +97,8 @@ class Stub:
         self._turns = turns
 
     def __call__(self, of: Source, on_length: Callable[[float], None]) -> CallResult:
+        if of.info.extra.get("does") == "hangs in reading":
+            time.sleep(10_000)
         on_length(60.1)
         time.sleep(self._pause_s)
         match of.info.extra.get("does"):

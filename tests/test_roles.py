@@ -221,27 +221,33 @@ def test_long_turns_are_judged_in_pieces_and_nothing_is_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "customer"),
+    "turns",
     [
         (
-            "Здравствуйте, компания «Ясень», меня зовут Ольга. Чем помочь? Назовите ваш номер заказа.",
-            "Добрый день. Я заказывала куртку неделю назад, а её всё нет, я уже волнуюсь.",
+            "A Добрый день. Я заказывала куртку неделю назад, а её всё нет, я уже волнуюсь.",
+            "B Здравствуйте, компания «Ясень», меня зовут Ольга. Назовите, пожалуйста, номер заказа.",
+            "A Сорок четыре семьдесят один.",
+            "B Вижу. Курьер привезёт её завтра до двенадцати. Могу ещё чем-то помочь?",
         ),
         (
-            "Dzień dobry, Kurier Jantar, mówi Marta. W czym mogę pomóc? Proszę podać numer przesyłki.",
-            "Dzień dobry, czekam na paczkę od tygodnia i nikt do mnie nie dzwoni.",
+            "A Dzień dobry, czekam na paczkę od tygodnia i nikt do mnie nie dzwoni.",
+            "B Dzień dobry, Kurier Jantar, mówi Marta. Proszę podać numer przesyłki.",
+            "A Cztery, cztery, siedem, jeden.",
+            "B Już widzę. Kurier przyjedzie jutro do dwunastej. Czy w czymś jeszcze mogę pomóc?",
         ),
         (
-            "Bună ziua, sunt Ioana de la Magazinul Verde, cu ce vă pot ajuta? Îmi spuneți numărul comenzii?",
-            "Bună ziua, am comandat niște pantofi și mi-au venit alții, sunt foarte supărată.",
+            "A Bună ziua, am comandat niște pantofi și mi-au venit alții, sunt foarte supărată.",
+            "B Bună ziua, sunt Ioana de la Magazinul Verde. Îmi spuneți numărul comenzii, vă rog?",
+            "A Patru, patru, șapte, unu.",
+            "B Am găsit-o. Curierul vine mâine până la prânz cu cei buni. Vă mai pot ajuta cu ceva?",
         ),
     ],
     ids=["Russian", "Polish", "Romanian"],
 )
-def test_agents_are_found_in_other_languages(likeness: AgentLikeness, agent: str, customer: str) -> None:
-    judged = assign(call(f"A {customer}", f"B {agent}"), None, likeness)
-    assert speakers(judged) == ["customer", "agent"]
-    assert judged.role_confidence > 0.75
+def test_agents_are_found_in_other_languages(likeness: AgentLikeness, turns: tuple[str, ...]) -> None:
+    judged = assign(call(*turns), None, likeness)
+    assert speakers(judged) == ["customer", "agent", "customer", "agent"]
+    assert judged.role_confidence > 0.8
 
 
 # Calls that people held, and calls of writers whom the model has not seen
@@ -355,7 +361,7 @@ def test_a_net_counts_only_what_its_hidden_units_let_through() -> None:
 
 def test_training_twice_gives_the_same_weights(training: ModuleType) -> None:
     encode = training.Memory(SentenceEncoder())
-    calls = training.read_writers(["ro_a"])[::2]
+    calls = [call for call in training.read_writers(["ro_a"]) if "system" in dict(call.turns)]
     once, again = training.fit(calls, encode), training.fit(calls[:], encode)
     assert once == again
     assert training.dump({"agent": once[0]}) == training.dump({"agent": again[0]})

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import stat
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,11 +14,12 @@ from dialogues import dialogue
 from msgspec.structs import replace
 from rich.console import Console
 
+from wellheard.pipeline.batch import Failed, Outcome, Scored, Started
 from wellheard.pipeline.errors import CannotWrite, NoResults
-from wellheard.pipeline.batch import Failed, Scored, Started
 from wellheard.pipeline.records import CallInfo, Failure
 from wellheard.views import agents as agents_view
 from wellheard.views import dialogue as dialogue_view
+from wellheard.views import night as night_view
 from wellheard.views import weak_spots as weak_spots_view
 from wellheard.views.files import write_text, write_whole
 from wellheard.views.progress import Tally, duration, progress
@@ -369,12 +371,36 @@ def test_where_the_spread_cannot_be_told_there_is_no_interval():
 
 
 def test_a_summary_of_many_agents_shows_the_lowest_and_says_how_many_are_left_out():
-    rows = agents_view.agents(calls_of(*((f"A{i:03}", [i / 1000]) for i in range(500))))
+    calls = calls_of(*((f"A{i:03}", [1 - i / 1000]) for i in range(500)))
+    outcome = Outcome(calls=500, scored=500, failed=0, audio_s=9e5, wall_s=9e3, notes=(), interrupted=False)
     console = page()
-    assert agents_view.show(console, rows, most=20) == 480
+    night_view.show_outcome(console, outcome, calls, [], Path("my results"))
     lines = written(console).splitlines()
-    assert len(lines) == 21
-    assert lines[1].startswith("A000")
+    assert [line.split()[0] for line in lines if line.startswith("A")] == [f"A{i}" for i in range(480, 500)]
+    assert "480 agents more, with higher scores: wellheard agents --results 'my results'" in lines
+    assert lines[-1] == "Done: 500 calls scored, 0 failed; 250.0 h of sound, 100x real time, in 2 h 30 min."
+
+
+def test_many_failures_are_summed_up_too():
+    failures = [
+        Failure(
+            call_id=f"c{i}",
+            agent_id="a",
+            path=f"/c/{i}.wav",
+            stage="ingest",
+            reason="empty",
+            advice="Drop it.",
+        )
+        for i in range(500)
+    ]
+    outcome = Outcome(calls=500, scored=0, failed=500, audio_s=0, wall_s=1, notes=(), interrupted=True)
+    console = page()
+    night_view.show_outcome(console, outcome, calls_of(), failures, Path("results"))
+    lines = written(console).splitlines()
+    assert "  c0 (/c/0.wav): empty. Drop it." in lines
+    assert "  … and 480 more, in results/failures" in lines
+    assert lines[-1].startswith("Stopped early: 0 calls scored, 500 failed")
+    assert len(lines) < 30
 
 
 # --- progress

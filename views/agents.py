@@ -71,16 +71,19 @@ def rubrics_of(rows: pa.Table) -> list[str]:
     return [name.removesuffix("_calls") for name in rows.column_names if name.endswith("_calls")]
 
 
-def show(console: Console, rows: pa.Table, most: int | None = None) -> int:
-    """The rows for people, at most so many, those with the lowest scores; returns how many were left out."""
+def lowest(rows: pa.Table, most: int) -> pa.Table:
+    """Of the rows at most so many: the agents with the lowest scores, by `agent_id`."""
+    rubrics = rubrics_of(rows)
+    worst_first = sorted(rows.to_pylist(), key=lambda row: _overall(row, rubrics))
+    return pa.Table.from_pylist(
+        sorted(worst_first[:most], key=lambda row: str(row["agent_id"])), schema=rows.schema
+    )
+
+
+def show(console: Console, rows: pa.Table) -> None:
+    """The rows for people."""
     rubrics = rubrics_of(rows)
     shown = rows.to_pylist()
-    left_out = 0
-    if most is not None and len(shown) > most:
-        left_out = len(shown) - most
-        shown = sorted(
-            sorted(shown, key=lambda row: _overall(row, rubrics))[:most], key=lambda row: row["agent_id"]
-        )
     teams = any(row["team"] for row in shown)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(plain("agent"))
@@ -96,7 +99,6 @@ def show(console: Console, rows: pa.Table, most: int | None = None) -> int:
         cells += [plain(_score(row, rubric)) for rubric in rubrics]
         table.add_row(*cells, plain(percent(row["unsure"])))
     console.print(table)
-    return left_out
 
 
 def _score(row: dict[str, Any], rubric: str) -> str:

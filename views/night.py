@@ -52,9 +52,9 @@ def show_outcome(
     if calls.num_rows:
         console.print()
         rows = agents.agents(calls)
-        left_out = agents.show(console, rows, AGENTS_SHOWN)
-        if left_out:
-            more = counted(left_out, "agent")
+        agents.show(console, agents.lowest(rows, AGENTS_SHOWN))
+        if rows.num_rows > AGENTS_SHOWN:
+            more = counted(rows.num_rows - AGENTS_SHOWN, "agent")
             say(console, f"{more} more, with higher scores: wellheard agents --results {folder}", "dim")
         say(
             console,
