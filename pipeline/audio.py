@@ -19,11 +19,11 @@ _AUDIBLE_DB = -63.0
 _AUDIBLE_FRAMES = 5
 _FRAME = SAMPLE_RATE // 50
 
-# One sound on both channels, at two levels and after MP3, AAC or Opus of 16 to 32 kbit/s: the channels correlate
-# by 0.937 and more, and their levels differ by the same number of decibels throughout, give or take 1.4 dB. Two
+# One sound on both channels, at two levels and after MP3, AAC or Opus of 16 to 32 kbit/s: the channels
+# correlate by 0.937 and more, and their levels differ by the same decibels throughout, give or take 1.4. Two
 # parties who leak into each other at -6 dB correlate by 0.80; at -3 dB by 0.94, but then the louder channel
-# changes with the speaker (6 dB). Music that both hear makes a call alike, but not all of it: in half a second
-# where only one speaks, the difference is as large as the sound (copies: at most 0.08 of it).
+# changes with the speaker (6 dB). Music that both hear makes a call alike, but not all of it: in half a
+# second where only one speaks, the difference is as large as the sound (in copies at most 0.08 of it).
 _SAME = 0.92
 _LEVEL_SPREAD_DB = 4.0
 _WINDOW = SAMPLE_RATE // 2

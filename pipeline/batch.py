@@ -187,7 +187,7 @@ class _Night:
 
     def store_if_due(self) -> None:
         since = time.monotonic() - self._stored_at
-        waiting = len(self._writer)
+        waiting = self._writer.waiting
         due = since >= self._pace.seconds or waiting >= self._pace.calls
         if (due and since >= 10 * self._storing_s) or waiting >= 10 * self._pace.calls:
             self.store()

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from wellheard.models.whisper import Whisper
 
 
+VOICE_PRINTS = "campplus"
+
+
 class CallScorer:
     """Takes calls from file to scorecard."""
 
@@ -122,7 +125,7 @@ class CallScorer:
             [
                 *sound,
                 diarize.VERSION,
-                self._fingerprint(settings.diarize.model),
+                *self._diarizer_fingerprints,
                 settings.diarize,
                 recording.notes,
                 transcript,
@@ -173,12 +176,16 @@ class CallScorer:
         # torch and pyannote take seconds to import; a night of two-channel calls needs neither.
         from wellheard.models.diarizer import Diarizer
 
-        return Diarizer(
-            store.locate(self._settings.diarize.model, self._models_folder),
-            store.locate("campplus", self._models_folder),
-            self._settings.diarize.step,
-            self._threads,
-        )
+        settings = self._settings.diarize
+        model = store.locate(settings.model, self._models_folder)
+        if model.is_dir():
+            return Diarizer.community(model, settings.step, self._threads)
+        prints = store.locate(VOICE_PRINTS, self._models_folder)
+        return Diarizer(model, prints, settings.step, self._threads)
+
+    @cached_property
+    def _diarizer_fingerprints(self) -> list[str]:
+        return [self._fingerprint(self._settings.diarize.model), self._fingerprint(VOICE_PRINTS)]
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:

@@ -5,7 +5,7 @@ each word goes to the voice that speaks at its middle. Turns are built from word
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from string import ascii_uppercase
 from typing import Protocol
 
@@ -17,6 +17,9 @@ from wellheard.pipeline.records import Conversation, Recording, Transcript, Turn
 VERSION = "1"
 # A pause after which a party's next words are a new utterance, so that a reply can come between.
 UTTERANCE_PAUSE_S = 0.7
+# Voices are told apart to about a third of a second: a change of party so near to a sentence's end is there.
+MOVED_WORDS = 3
+SENTENCE_PAUSE_S = 0.25
 
 Voice = tuple[float, float, str]
 
@@ -79,7 +82,7 @@ def _utterances(words: Sequence[Word]) -> Iterable[list[Word]]:
 def _by_voice(words: Sequence[Word], voices: Sequence[Voice]) -> list[tuple[str, Word]]:
     """Each word with the voice at its middle, or the nearest; parties are lettered as they come to speak."""
     letters: dict[str, str] = {}
-    spoken = []
+    parties = []
     starts, ends = np.array([v[0] for v in voices]), np.array([v[1] for v in voices])
     for word in words:
         label = ""
@@ -87,6 +90,31 @@ def _by_voice(words: Sequence[Word], voices: Sequence[Voice]) -> list[tuple[str,
             middle_s = (word.start_s + word.end_s) / 2
             distance_s = np.maximum(np.maximum(starts - middle_s, middle_s - ends), 0.0)
             label = voices[int(np.argmin(distance_s))][2]
-        letter = letters.setdefault(label, ascii_uppercase[min(len(letters), 25)])
-        spoken.append((letter, word))
-    return spoken
+        parties.append(letters.setdefault(label, ascii_uppercase[min(len(letters), 25)]))
+    return list(zip(_change_at_sentence_ends(words, parties), words, strict=True))
+
+
+def _change_at_sentence_ends(words: Sequence[Word], parties: Sequence[str]) -> list[str]:
+    """Move a change of party that falls within a sentence, without a pause, to a sentence end nearby.
+
+    No party loses all of a turn by that, so short answers stay whose they are.
+    """
+    mended = list(parties)
+    runs = [len(list(group)) for _, group in groupby(parties)]
+    at = 0
+    for before, after in pairwise(runs):
+        at += before
+        if _ends_sentence(words[at - 1]) or words[at].start_s - words[at - 1].end_s > SENTENCE_PAUSE_S:
+            continue
+        reach = range(max(1 - before, -MOVED_WORDS), min(after - 1, MOVED_WORDS) + 1)
+        ends = [shift for shift in reach if _ends_sentence(words[at + shift - 1])]
+        if ends:
+            shift = min(ends, key=abs)
+            mended[at + min(shift, 0) : at + max(shift, 0)] = [
+                parties[at] if shift < 0 else parties[at - 1]
+            ] * abs(shift)
+    return mended
+
+
+def _ends_sentence(word: Word) -> bool:
+    return word.text.endswith((".", "?", "!", "…"))

@@ -92,3 +92,7 @@ class NoResults(WellheardError):
 
 class CannotWrite(WellheardError):
     """A folder that wellheard writes into cannot be written: no right to, or no space left."""
+
+
+class DamagedResults(WellheardError):
+    """A file of the results cannot be read."""

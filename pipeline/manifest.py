@@ -5,6 +5,7 @@ Everything is text: an id keeps its zeros. Each row becomes a `Source` or a `Fai
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import langcodes
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from charset_normalizer import from_bytes
@@ -30,8 +32,27 @@ _TEXTS = ("agent_name", "team", "region", "customer_segment", "direction", "comp
 _FIELDS = (*_PATHS, "call_id", "agent_id", *_TEXTS, "started_at", "language", "agent_channel")
 
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_CYRILLIC = {"ru", "uk", "be", "bg", "sr", "mk"}
-_CENTRAL_EUROPEAN = {"pl", "ro", "cs", "sk", "hu", "sl", "hr", "bs", "sq"}
+# The letters by which a language shows in which encoding a manifest is. A library that guesses from whole
+# sentences (charset-normalizer) took half of some short lists of names for another; it has the rest.
+_LETTERS = {
+    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
+    "be": "абвгдеёжзійклмнопрстуўфхцчшыьэюя",
+    "bg": "абвгдежзийклмнопрстуфхцчшщъьюя",
+    "pl": "ąćęłńóśźż",
+    "ro": "ăâîșțşţ",
+    "cs": "áčďéěíňóřšťúůýž",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+    "hu": "áéíóöőúüű",
+    "hr": "čćđšž",
+    "de": "äöüß",
+    "fr": "àâæçéèêëîïôœùûüÿ",
+    "es": "áéíñóúü¿¡",
+    "pt": "áâãàçéêíóôõú",
+    "it": "àèéìòù",
+}
+_WESTERN = "".join(_LETTERS[language] for language in ("de", "fr", "es", "pt", "it")) + "åæøð"
+_OLD_ENCODINGS = ("cp1252", "cp1250", "cp1251", "cp852", "cp866")
 _TWO_SCRIPTS = re.compile(r"[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]")
 _SEPARATORS = ",;\t|"
 
@@ -43,6 +64,9 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _CHANNELS = {"0": 0, "0.0": 0, "left": 0, "l": 0, "1": 1, "1.0": 1, "right": 1, "r": 1}
 _EXACT_FLOAT = 2**53
+_SHOWN = 5
+_SURE = 0.4
+_SHOWN_NAME = 40
 
 _MAPPING = (
     "Name the column in the settings file, for example:\n\n    [ingest.columns]\n    path = {example}\n"
@@ -51,9 +75,13 @@ _MAPPING = (
 
 @dataclass(frozen=True)
 class Listing:
-    """What a manifest lists, in its order: each row is a call, or why it cannot be one."""
+    """What a manifest lists, in its order: each row is a call, or why it cannot be one.
+
+    `files` are all recordings that any row names, with links followed.
+    """
 
     rows: tuple[Source | Failure, ...]
+    files: frozenset[Path]
     notes: tuple[str, ...]
 
 
@@ -71,12 +99,14 @@ class _Reader:
     """What is the same for all rows of a manifest."""
 
     folder: Path
+    width: int
     columns: dict[int, str]
     extra: dict[int, str]
     pair_suffixes: Sequence[tuple[str, str]]
     zone: ZoneInfo
     day_first: bool | None
     zone_assumed: list[int] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)
 
 
 def read(path: Path, settings: Ingest, house: House) -> Listing:
@@ -94,26 +124,33 @@ def read(path: Path, settings: Ingest, house: House) -> Listing:
     started = [index for index, name in columns.items() if name == "started_at"]
     reader = _Reader(
         folder=path.parent,
+        width=len(table.header),
         columns=columns,
         extra=extra,
         pair_suffixes=settings.pair_suffixes,
         zone=ZoneInfo(house.timezone),
-        day_first=moments.day_comes_first(cells[index] for _, cells in table.rows for index in started),
+        day_first=moments.day_comes_first(
+            _value(cells, index) for _, cells in table.rows for index in started
+        ),
     )
     rows: list[Source | Failure] = []
     places: dict[str, int] = {}
+    about: list[str] = []
     for number, cells in table.rows:
         outcome = _row(reader, number, cells, places)
         rows.append(outcome)
-        if isinstance(outcome, Source) and outcome.info.call_id:
-            places[outcome.info.call_id] = number
-    notes = [f"{path.name}: {note}" for note in table.notes]
+        if isinstance(outcome, Source):
+            places.setdefault(outcome.info.call_id, number)
+            about.extend(f"row {number}: {note}" for note in outcome.info.notes)
+    notes = [*table.notes, *about[:_SHOWN]]
+    if len(about) > _SHOWN:
+        notes.append(f"further notes of this kind: {len(about) - _SHOWN}, each kept with its call")
     if reader.zone_assumed:
         notes.append(
-            f"{path.name}: {len(reader.zone_assumed)} times name no zone and are taken as {house.timezone} "
+            f"times that name no zone: {len(reader.zone_assumed)}, taken as {house.timezone} "
             "(house.timezone in the settings)"
         )
-    return Listing(tuple(rows), tuple(notes))
+    return Listing(tuple(rows), frozenset(reader.files), tuple(f"{path.name}: {note}" for note in notes))
 
 
 def _csv(path: Path, house: House, mapping: Mapping[str, str]) -> _Table:
@@ -124,10 +161,8 @@ def _csv(path: Path, house: House, mapping: Mapping[str, str]) -> _Table:
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise BadManifest(f"{path} is a spreadsheet", "Save it as CSV (UTF-8), then give that.")
     text, notes = _text(path, data, house)
-    if re.match(r"sep=(.)\r?\n", text, re.IGNORECASE):  # Excel's own first line
-        text = text.partition("\n")[2]
-    lines = text.splitlines(keepends=True)
-    first = next((line for line in lines if line.strip()), "")
+    text = re.sub(r"\Asep=.(?=\r?\n)", "", text, flags=re.IGNORECASE)  # Excel's own first line
+    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     known = {_plain(name) for name in (*_FIELDS, *mapping.values())}
 
     def fits(separator: str) -> tuple[int, int]:
@@ -136,7 +171,9 @@ def _csv(path: Path, house: House, mapping: Mapping[str, str]) -> _Table:
 
     separator = max(_SEPARATORS, key=fits)
     rows: list[tuple[int, list[str]]] = []
-    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=separator != "\t")
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=separator != "\t"
+    )
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -163,22 +200,31 @@ def _text(path: Path, data: bytes, house: House) -> tuple[str, list[str]]:
             raise BadManifest(
                 f"{path} is damaged: it is no whole {encoding} text", "Export it again."
             ) from error
-    languages = set(house.languages)
-    if languages & _CYRILLIC and not _TWO_SCRIPTS.search(data.decode("cp1251", errors="replace")):
-        encoding = "cp1251"
-    else:
-        cyrillic = ["cp866", "koi8_r", "cp1251"] if languages & _CYRILLIC else []
-        central = ["cp1250", "cp852"] if languages & _CENTRAL_EUROPEAN else []
-        best = from_bytes(data, cp_isolation=[*cyrillic, *central, "cp1252"]).best()
+    shares = {name: _share_of_letters(data, name, house.languages) for name in _OLD_ENCODINGS}
+    encoding = max(shares, key=lambda name: shares[name])
+    if shares[encoding] < _SURE:
+        best = from_bytes(data).best()
         encoding = best.encoding if best else None
     if encoding is None:
         raise BadManifest(f"{path} is in an encoding that cannot be told", "Save it as CSV in UTF-8.")
     return data.decode(encoding), [f"is no UTF-8, read as {encoding}; see whether the names are right"]
 
 
+def _share_of_letters(data: bytes, encoding: str, languages: Sequence[str]) -> float:
+    """How much of what is not English makes sense in this encoding: letters of the house's languages do.
+
+    Letters of other western languages count half; Cyrillic ones within a Latin word speak against it.
+    """
+    text = data.decode(encoding, errors="replace").lower()
+    foreign = [letter for letter in text if letter > "\x7f"]
+    own = set("".join(_LETTERS.get(language, "") for language in languages))
+    sense = sum(1.0 if letter in own else 0.5 * (letter in _WESTERN) for letter in foreign)
+    return (sense - len(_TWO_SCRIPTS.findall(text))) / max(len(foreign), 1)
+
+
 def _parquet(path: Path) -> _Table:
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise BadManifest(f"{path} is no Parquet file that can be read", "Export it again.") from error
     columns = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
@@ -236,7 +282,7 @@ def _no_path(path: Path, table: _Table) -> BadManifest:
         for index, name in enumerate(table.header)
         if any(re.search(r"\.\w{2,5}$", cells[index]) for _, cells in table.rows[:20] if len(cells) > index)
     ]
-    seen = ", ".join(table.header)
+    seen = ", ".join(name[:_SHOWN_NAME] for name in table.header)
     example = '"' + (likely or ["Recording File"])[0] + '"'
     return BadManifest(
         f"{path} has no column named path; its columns are: {seen}", _MAPPING.format(example=example).strip()
@@ -250,38 +296,41 @@ def _plain(name: str) -> str:
 
 def _row(reader: _Reader, number: int, cells: list[str], places: Mapping[str, int]) -> Source | Failure:
     values = {name: _value(cells, index) for index, name in reader.columns.items()}
-    paths = [values[name] for name in _PATHS if values.get(name)]
     try:
-        if len(cells) > len(reader.columns) + len(reader.extra) and any(
-            cell.strip() for cell in cells[_width(reader) :]
-        ):
-            raise BadManifestRow(
-                f"the row has {len(cells)} cells, the manifest {_width(reader)} columns",
-                "A value with the separator in it must stand in quotation marks.",
-            )
         for name in (*_PATHS, "call_id", "agent_id"):
             if _CONTROL.search(values.get(name, "")):
                 raise BadManifestRow(f"{name} holds control characters", "Write it again by hand.")
+        try:
+            paths = _paths(reader, values)
+        finally:  # in a row that is too long, a wrong path is the smaller fault
+            _refuse_width(reader, cells)
         info = _info(reader, number, values, cells)
-        if info.call_id in places:
+        if info.call_id and info.call_id in places:
             raise BadManifestRow(
                 f"call_id {info.call_id} stands in row {places[info.call_id]} already",
                 "Give each recording a call_id of its own, or leave it empty.",
             )
-        return _source(reader, values, info)
     except BadManifestRow as error:
         return Failure(
             call_id=_CONTROL.sub(" ", values.get("call_id", "")),
             agent_id=_CONTROL.sub(" ", values.get("agent_id", "")) or "unknown",
-            path=_CONTROL.sub(" ", " | ".join(paths)),
+            path=_CONTROL.sub(" ", " | ".join(values[name] for name in _PATHS if values.get(name))),
             stage=error.stage,
             reason=f"row {number}: {error.reason}",
             advice=error.advice,
         )
+    if len(paths) == 2 and info.agent_channel == 1 and values.get("path"):
+        paths.reverse()
+        info = msgspec.structs.replace(info, agent_channel=0)
+    return Source(paths=tuple(str(path) for path in paths), info=info)
 
 
-def _width(reader: _Reader) -> int:
-    return max((*reader.columns, *reader.extra)) + 1
+def _refuse_width(reader: _Reader, cells: Sequence[str]) -> None:
+    if any(cell.strip() for cell in cells[reader.width :]):
+        raise BadManifestRow(
+            f"the row has {len(cells)} cells, the manifest {reader.width} columns",
+            "A value with the separator in it must stand in quotation marks.",
+        )
 
 
 def _value(cells: Sequence[str], index: int) -> str:
@@ -363,17 +412,19 @@ def _agent_channel(text: str, notes: list[str]) -> int | None:
     return channel
 
 
-def _source(reader: _Reader, values: Mapping[str, str], info: CallInfo) -> Source:
-    sides = [values.get(name, "") for name in ("path_agent", "path_customer")]
+def _paths(reader: _Reader, values: Mapping[str, str]) -> list[Path]:
+    """The row's file, or its two, the agent's first as far as the columns or the files' names tell."""
     if path := values.get("path"):
         files = list(_files(reader.folder, path))
-        if len(files) == 2 and (info.agent_channel == 1 or _customer_first(files, reader.pair_suffixes)):
+        if len(files) == 2 and _customer_first(files, reader.pair_suffixes):
             files.reverse()
-        return Source(paths=tuple(str(file) for file in files), info=info)
-    given = [str(_file(reader.folder, side)) for side in sides if side]
-    if not given:
+    else:
+        sides = (values.get(name, "") for name in ("path_agent", "path_customer"))
+        files = [_file(reader.folder, side) for side in sides if side]
+    if not files:
         raise BadManifestRow("the row names no recording", "Fill in its path.")
-    return Source(paths=tuple(given), info=info)
+    reader.files.update(file.resolve() for file in files)
+    return files
 
 
 def _files(folder: Path, text: str) -> Iterator[Path]:

@@ -48,7 +48,7 @@ def understand(text: str, zone: ZoneInfo, day_first: bool | None = None) -> Mome
     text = text.strip()
     notes: list[str] = []
     if _EPOCH.fullmatch(text):
-        seconds = float(text.replace(",", ".")) / (1000 if len(text) == 13 else 1)
+        seconds = float(text.replace(",", ".")) / (1000 if text.isdigit() and len(text) == 13 else 1)
         found: datetime = datetime.fromtimestamp(seconds, UTC)
     elif _SPREADSHEET_DAY.fullmatch(text):
         found = datetime(1899, 12, 30) + timedelta(seconds=round(float(text.replace(",", ".")) * 86400))
@@ -112,7 +112,9 @@ def _year_last(match: re.Match[str], zone: ZoneInfo, day_first: bool | None, not
 
 
 def _in_words(text: str, zone: ZoneInfo) -> datetime:
-    def offset(name: str | None, seconds: int | None) -> tzinfo:
+    def offset(name: str | None, seconds: int | None) -> tzinfo | None:
+        if name is None and seconds is None:
+            return None
         if seconds is not None:
             return timezone(timedelta(seconds=seconds))
         for month in (1, 7):

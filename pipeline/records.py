@@ -7,10 +7,9 @@ Times are seconds from the start of the recording. All records but `Recording` (
     → roles → Conversation (speakers) → listen → Heard → score → Scorecard → store (CallResult, Failure)
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast, dataclass_transform
 
 import msgspec
 import numpy as np
@@ -22,6 +21,7 @@ Answer = Literal["yes", "no", "na", "unsure"]
 Speaker = Literal["agent", "customer", "other"]
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A frozen record with named fields."""
 
@@ -74,7 +74,7 @@ class Recording:
     @property
     def duration_s(self) -> float:
         """Length in seconds, counted from the decoded sound."""
-        return self.samples.shape[1] / SAMPLE_RATE
+        return float(self.samples.shape[1] / SAMPLE_RATE)
 
     @property
     def incomplete(self) -> bool:
@@ -244,11 +244,6 @@ class Failure(Record):
 
 def quote(turn: Turn) -> Evidence:
     """The turn as evidence; its speaker must have been judged."""
-    speaker = turn.speaker
-    assert speaker in ("agent", "customer", "other")
-    return Evidence(start_s=turn.start_s, end_s=turn.end_s, speaker=speaker, quote=turn.text)
-
-
-def by_speaker(turns: Sequence[Turn], speaker: Speaker) -> list[tuple[int, Turn]]:
-    """The turns of one speaker, each with its place in the dialogue."""
-    return [(i, turn) for i, turn in enumerate(turns) if turn.speaker == speaker]
+    return Evidence(
+        start_s=turn.start_s, end_s=turn.end_s, speaker=cast(Speaker, turn.speaker), quote=turn.text
+    )

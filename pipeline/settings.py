@@ -5,7 +5,7 @@ stage's output is kept, so a changed setting redoes that stage and what follows 
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, dataclass_transform
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -17,6 +17,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the settings."""
 

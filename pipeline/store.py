@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from wellheard.pipeline.agents import summarise
-from wellheard.pipeline.errors import BadManifestRow, CannotWrite, NoResults
+from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
 from wellheard.pipeline.records import CallResult, Failure
 
 UNKNOWN = "unknown"
@@ -246,7 +246,8 @@ class Writer:
         earlier = _table(folder / "failures", "failures", None, None).to_pylist()
         self._earlier_failures = {(row["call_id"], row["path"]): row for row in earlier}
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """How many calls are waiting for `flush`."""
         return len(self._results)
 
@@ -347,22 +348,21 @@ class Writer:
         }
         dates = {self._earlier_failures[key]["date"] for key in gone}
         dates |= {self._failures[key]["date"] for key in self._new_failures}
-        for key in gone:
-            del self._earlier_failures[key]
+        staying = {key: row for key, row in self._earlier_failures.items() if key not in gone}
         for date in sorted(dates):
-            rows = [
-                row for row in {**self._earlier_failures, **self._failures}.values() if row["date"] == date
-            ]
+            rows = [row for row in {**staying, **self._failures}.values() if row["date"] == date]
             rows.sort(key=lambda row: [row[column] for column in _ORDER["failures"]])
             self._write("failures", Partition("", date), _from_rows(rows, _file_schema("failures")))
         self._commit()
+        self._earlier_failures = staying
         self._new_failures.clear()
 
     def _stored(self, dataset: str, partition: Partition) -> pa.Table:
         path = self._path(dataset, partition)
         if not path.exists():
             return _file_schema(dataset).empty_table()
-        return ds.dataset(str(path), schema=_file_schema(dataset), format="parquet").to_table()
+        with _explain_damage():
+            return ds.dataset(str(path), schema=_file_schema(dataset), format="parquet").to_table()
 
     def _write(self, dataset: str, partition: Partition, table: pa.Table) -> None:
         """Make a partition's new file, for `_commit` to put in place; none where no row is left."""
@@ -538,8 +538,9 @@ def _table(
         table = schema.empty_table()
         return table if columns is None else table.select(list(columns))
     folders = ds.partitioning(pa.schema([(name, _text) for name in PARTITIONED_BY[dataset]]), flavor="hive")
-    stored = ds.dataset(str(folder), schema=schema, format="parquet", partitioning=folders)
-    return stored.to_table(columns=None if columns is None else list(columns), filter=filter)
+    with _explain_damage():
+        stored = ds.dataset(str(folder), schema=schema, format="parquet", partitioning=folders)
+        return stored.to_table(columns=None if columns is None else list(columns), filter=filter)
 
 
 def _private_file(path: Path) -> BufferedWriter:
@@ -586,6 +587,18 @@ def _holder(private: Path) -> str:
     except (OSError, ValueError, KeyError):
         named = "it has just started"
     return f"Another run is writing into {private.parent} ({named}); waiting until it has ended."
+
+
+@contextmanager
+def _explain_damage() -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise DamagedResults(
+            f"A results file is damaged: {str(error).splitlines()[0]}",
+            "Move that file away, with those of the same agent and date in the other datasets, "
+            "and score these calls again.",
+        ) from error
 
 
 @contextmanager

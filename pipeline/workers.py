@@ -223,9 +223,10 @@ def _work(pipe: Connection, make_scorer: MakeScorer) -> None:
     except WellheardError as error:
         pipe.send(_Hopeless(error))
         return
-    pipe.send(_Ready())
-    while True:
-        pipe.send(_score(scorer, pipe.recv(), pipe))
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        pipe.send(_Ready())
+        while True:
+            pipe.send(_score(scorer, pipe.recv(), pipe))
 
 
 def _end_with_parent() -> None:

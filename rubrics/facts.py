@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from rapidfuzz import fuzz
 
-from wellheard.pipeline.records import CallInfo, Heard, Record, Turn
+from wellheard.pipeline.records import CallInfo, Heard, Record, Span, Turn
 from wellheard.rubrics.text import plain
 
 # Names are heard with another ending ("Марине") or spelling ("Corigan") than the manifest has.
@@ -22,21 +22,22 @@ NUMBER_LENGTH = 4
 # A silence next to a turn that is worth a word about it.
 PAUSE_S = 5.0
 
-FACTS = (
-    "says_company",
-    "says_agent_name",
-    "names_customer",
-    "customer_named",
-    "gives_time",
-    "asks_question",
-    "gives_number",
-    "gives_date",
-    "gives_address",
-    "gives_email",
-    "repeats_number",
-    "pause_before",
-    "pause_after",
-)
+# The facts, and how a reason says them.
+FACTS = {
+    "says_company": "the company named",
+    "says_agent_name": "the agent's own name said",
+    "names_customer": "the customer's name said",
+    "customer_named": "the customer's name given",
+    "gives_time": "a time",
+    "asks_question": "a question",
+    "gives_number": "a number given",
+    "gives_date": "a date given",
+    "gives_address": "an address given",
+    "gives_email": "an e-mail address given",
+    "repeats_number": "a number given twice",
+    "pause_before": "a silence before",
+    "pause_after": "a silence after",
+}
 IDENTIFIERS = ("customer_named", "gives_number", "gives_date", "gives_address", "gives_email")
 
 
@@ -110,6 +111,8 @@ def find(turns: Sequence[Turn], heard: Heard, info: CallInfo, words: Words) -> t
     own = _names(info.agent_name)
     company = _names(info.company)
     customer = _customer_names(turns, info, finder, own | company)
+    around = [turns_around(pause, turns) for pause in heard.silences if pause.duration_s >= PAUSE_S]
+    paused, resumed = {before for before, _ in around}, {after for _, after in around}
     found: list[FactsOfTurn] = []
     numbers_before: list[str] = []
     for i, turn in enumerate(turns):
@@ -132,9 +135,9 @@ def find(turns: Sequence[Turn], heard: Heard, info: CallInfo, words: Words) -> t
             of_turn["gives_time"] = 1.0
         if "?" in turn.text or (tokens and finder.questions.match(tokens[0])):
             of_turn["asks_question"] = 1.0
-        if _pause(turns, i - 1, i, heard):
+        if i in resumed:
             of_turn["pause_before"] = 1.0
-        if _pause(turns, i, i + 1, heard):
+        if i in paused:
             of_turn["pause_after"] = 1.0
         found.append(of_turn)
     return tuple(found)
@@ -158,11 +161,12 @@ def _given(turn: Turn, tokens: Sequence[str], names: set[str], finder: _Finder) 
     return facts
 
 
-def _pause(turns: Sequence[Turn], before: int, after: int, heard: Heard) -> bool:
-    if before < 0 or after >= len(turns):
-        return False
-    start, end = turns[before].end_s, turns[after].start_s
-    return any(s.duration_s >= PAUSE_S and s.start_s < end and s.end_s > start for s in heard.silences)
+def turns_around(pause: Span, turns: Sequence[Turn]) -> tuple[int, int]:
+    """The turns before and after a stretch in which nobody speaks; one and the same if it lies within it."""
+    middle = (pause.start_s + pause.end_s) / 2
+    before = max((i for i, turn in enumerate(turns) if turn.start_s < middle), default=0)
+    after = min((i for i, turn in enumerate(turns) if turn.end_s > middle), default=len(turns) - 1)
+    return before, after
 
 
 def _names(text: str | None) -> set[str]:

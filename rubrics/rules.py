@@ -5,13 +5,14 @@ A rule is read by people in the YAML file and by `weigh` here. It speaks of sign
 confidences from 0 to 1, so a rule does not answer yes or no but says how likely each is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from math import exp
 from typing import Literal
 
 from wellheard.pipeline.records import Record, Speaker
-from wellheard.rubrics.facts import IDENTIFIERS
+from wellheard.rubrics.facts import FACTS, IDENTIFIERS
+from wellheard.rubrics.signs import SIGNS
 
 Names = str | tuple[str, ...]
 
@@ -52,6 +53,18 @@ class Condition(Record):
     times: int = 1
     needs: float = 0.5
 
+    def walk(self) -> Iterator["Condition"]:
+        """The condition and those inside it."""
+        yield self
+        for parts in (self.all, self.any, self.none):
+            for part in parts or ():
+                yield from part.walk()
+
+    def names(self) -> set[str]:
+        """The signs and facts that this condition itself names."""
+        named = (self.sign, self.fact, self.after, self.before, self.unless)
+        return {name for names in named if names is not None for name in as_names(names)}
+
 
 class Rule(Record):
     """When a criterion is asked at all, and what answers it.
@@ -63,24 +76,45 @@ class Rule(Record):
     yes_when: Condition | None = None
     no_when: Condition | None = None
 
+    def conditions(self) -> Iterator[Condition]:
+        """All its conditions, those inside others too."""
+        for condition in (self.asked_when, self.yes_when, self.no_when):
+            if condition is not None:
+                yield from condition.walk()
+
+    def signs(self) -> set[str]:
+        """The names of all signs that it uses."""
+        names: set[str] = set()
+        for condition in self.conditions():
+            names.update(condition.names() - set(FACTS))
+            if condition.wait is not None:
+                names.update(("announce_wait", "after_wait"))
+            if condition.identifiers is not None:
+                names.add("give_id")
+        return names
+
 
 class Finding(Record):
-    """How likely a condition holds, from 0 to 1, and the turns that show it, surest first."""
+    """How likely a condition holds, from 0 to 1.
+
+    `shown` are the turns that show it, each with the sign or fact it shows; `lacks` says what is missing.
+    """
 
     likelihood: float
-    turns: tuple[int, ...] = ()
+    shown: tuple[tuple[int, str], ...] = ()
+    lacks: tuple[str, ...] = ()
 
 
 class Findings(Record):
     """All that a rule may ask of a call: who speaks in each turn, and signs and facts of each turn.
 
-    `holds` are the turns after which nobody speaks for long enough to be a hold.
+    `holds` are the turns before and after each stretch of silence that is long enough to be a hold.
     """
 
     speakers: tuple[str, ...]
     signs: tuple[dict[str, float], ...]
     facts: tuple[dict[str, float], ...]
-    holds: tuple[int, ...]
+    holds: tuple[tuple[int, int], ...]
 
     @property
     def opening(self) -> int:
@@ -117,14 +151,25 @@ def weigh(condition: Condition, call: Findings) -> Finding:
     """How likely a condition holds in a call."""
     if condition.all is not None:
         parts = [weigh(part, call) for part in condition.all]
-        return Finding(likelihood=min(p.likelihood for p in parts), turns=_together(parts))
+        return Finding(
+            likelihood=min(part.likelihood for part in parts),
+            shown=_together(part.shown for part in parts if part.likelihood >= 0.5),
+            lacks=tuple(text for part in parts for text in part.lacks),
+        )
     if condition.any is not None:
         parts = [weigh(part, call) for part in condition.any]
-        likely = [part for part in parts if part.likelihood >= 0.5]
-        return Finding(likelihood=max(p.likelihood for p in parts), turns=_together(likely or parts))
+        return Finding(
+            likelihood=max(part.likelihood for part in parts),
+            shown=_together(part.shown for part in parts if part.likelihood >= 0.5),
+            lacks=_either(part.lacks for part in parts),
+        )
     if condition.none is not None:
         parts = [weigh(part, call) for part in condition.none]
-        return Finding(likelihood=1 - max(p.likelihood for p in parts))
+        found = _together(part.shown for part in parts if part.likelihood >= 0.5)
+        return Finding(
+            likelihood=1 - max(part.likelihood for part in parts),
+            lacks=tuple(f"a call without {phrase(name)}" for _, name in found),
+        )
     if condition.wait is not None:
         return _weigh_waits(condition, call)
     if condition.identifiers is not None:
@@ -132,21 +177,36 @@ def weigh(condition: Condition, call: Findings) -> Finding:
     return _weigh_sign(condition, call)
 
 
-def _together(parts: Iterable[Finding]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(turn for part in parts for turn in part.turns))
+def phrase(name: str) -> str:
+    """A sign or fact in the words of a reason."""
+    return SIGNS.get(name) or FACTS[name]
+
+
+def _together(parts: Iterable[tuple[tuple[int, str], ...]]) -> tuple[tuple[int, str], ...]:
+    return tuple(dict.fromkeys(shown for part in parts for shown in part))
+
+
+def _either(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """What is lacking where any one of the parts would do: nothing if one lacks nothing."""
+    texts = list(parts)
+    return (" or ".join(" and ".join(text) for text in texts),) if all(texts) else ()
 
 
 def _weigh_sign(condition: Condition, call: Findings) -> Finding:
-    names = condition.sign if condition.sign is not None else condition.fact
-    assert names is not None
-    sure = {i: _unless(condition, call, i, call.sure_of(i, names, condition.needs)) for i in _turns(condition, call)}
+    named = condition.sign if condition.sign is not None else condition.fact
+    assert named is not None
+    names = as_names(named)
+    sure = {
+        i: _unless(condition, call, i, call.sure_of(i, names, condition.needs)) for i in _turns(condition, call)
+    }
     ranked = sorted((i for i in sure if sure[i] > 0), key=lambda i: -sure[i])
-    if len(ranked) < condition.times:
-        return Finding(likelihood=0.0, turns=tuple(ranked[:1]))
-    likelihood = sure[ranked[condition.times - 1]]
+    likelihood = sure[ranked[condition.times - 1]] if len(ranked) >= condition.times else 0.0
+    where = " at the beginning" if condition.where == "opening" else ""
+    where = " at the end" if condition.where == "ending" else where
     return Finding(
         likelihood=likelihood,
-        turns=tuple(i for n, i in enumerate(ranked) if sure[i] >= 0.5 or n < condition.times),
+        shown=tuple((i, max(names, key=lambda name: call.sure_of(i, name))) for i in ranked if sure[i] >= 0.5),
+        lacks=() if likelihood >= 0.5 else (" or ".join(map(phrase, names)) + where,),
     )
 
 
@@ -184,25 +244,34 @@ def _weigh_waits(condition: Condition, call: Findings) -> Finding:
     own = [i for i in range(count) if call.speakers[i] == "agent"]
     asked = {i: call.sure_of(i, "announce_wait", condition.needs) for i in own}
     thanked = {i: call.sure_of(i, "after_wait") for i in own}
-    for hold in call.holds:
+    for hold, resumed in call.holds:
         before = max((i for i in asked if hold - 2 <= i <= hold), key=lambda i: asked[i], default=None)
-        after = _thanks(thanked, hold + 1)
+        after = _thanks(thanked, resumed)
         handled = min(asked.pop(before) if before is not None else 0.0, thanked.get(after, 0.0))
         waits.append((1.0, handled, (hold if before is None else before, after)))
-    waits += [(p, min(p, thanked.get(_thanks(thanked, i + 1), 0.0)), (i, _thanks(thanked, i + 1))) for i, p in asked.items()]
+    for i, sure in asked.items():
+        after = _thanks(thanked, i + 1)
+        waits.append((sure, min(sure, thanked.get(after, 0.0)), (i, after)))
     if not waits:
-        return Finding(likelihood=0.0)
+        return Finding(likelihood=0.0, lacks=("a wait",))
     likely = [wait for wait in waits if wait[0] >= 0.5] or [max(waits)]
     if condition.wait == "any":
         return Finding(
-            likelihood=max(wait[0] for wait in likely), turns=tuple(wait[2][0] for wait in likely)
+            likelihood=max(wait[0] for wait in likely),
+            shown=tuple((wait[2][0], "announce_wait") for wait in likely),
         )
     worst = max(likely, key=lambda wait: wait[0] * (1 - wait[1]))
     likelihood = 1 - worst[0] * (1 - worst[1])
-    shown = likely if likelihood >= 0.5 else [worst]
+    kept = likelihood >= 0.5
     return Finding(
         likelihood=likelihood,
-        turns=tuple(dict.fromkeys(turn for wait in shown for turn in wait[2] if turn < count)),
+        shown=tuple(
+            shown
+            for wait in (likely if kept else [worst])
+            for shown in zip(wait[2], ("announce_wait", "after_wait"), strict=True)
+            if shown[0] < count
+        ),
+        lacks=() if kept else ("a request before each wait and thanks after it",),
     )
 
 
@@ -223,4 +292,9 @@ def _weigh_identifiers(condition: Condition, call: Findings) -> Finding:
         if sure >= 0.5:
             turns.append(i)
     likelihood = 1 / (1 + exp(-3 * (total - condition.identifiers + 0.5)))
-    return Finding(likelihood=likelihood, turns=tuple(turns))
+    enough = likelihood >= 0.5
+    return Finding(
+        likelihood=likelihood,
+        shown=tuple((turn, "give_id") for turn in turns),
+        lacks=() if enough else (f"{condition.identifiers} identifiers before that",),
+    )

@@ -7,34 +7,82 @@ in `signs.yaml`. Anything that yields the same record, such as a trained tagger,
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from wellheard.pipeline.records import Record, Turn
+from wellheard.pipeline.records import Record, Speaker, Turn
 from wellheard.rubrics.facts import FACTS, FactsOfTurn, Words
 from wellheard.rubrics.text import pieces, plain
 
 VERSION = "1"
 FOLDER = Path(__file__).parent
 
-AGENT_ACTS = (
-    *("greet", "company", "own_name", "recording", "ask_matter", "ask_id", "use_name", "diagnose", "restate"),
-    *("take_up", "empathise", "formula", "own_up", "announce_wait", "after_wait", "offer", "push", "let_go"),
-    *("blame", "shut_out", "way_forward", "disclose", "solve", "refuse", "take_on", "send_away"),
-    *("definite_time", "vague_time", "cause", "extra", "ask_again", "recap", "check", "anything_else", "thank"),
-    *("farewell", "personal_wish", "transfer", "brief_colleague"),
-)
-CUSTOMER_ACTS = (
-    *("matter", "fact", "give_id", "personal_data", "cue", "feeling", "upset", "calmer", "decline", "accept"),
-    *("reject", "works", "repeats", "thanks"),
-)
+# What is done in a turn, and how a reason says it.
+AGENT_ACTS = {
+    "greet": "a greeting",
+    "company": "the company's name",
+    "own_name": "the agent's own name",
+    "recording": "a notice that the call is recorded",
+    "ask_matter": "a question what the customer wants",
+    "ask_id": "a question for an identifier",
+    "use_name": "the customer addressed by name",
+    "diagnose": "a question about the matter",
+    "restate": "the customer's matter in own words",
+    "take_up": "a remark on something personal",
+    "empathise": "words of empathy",
+    "formula": "a stock apology",
+    "own_up": "an admission of fault",
+    "announce_wait": "a request to wait",
+    "after_wait": "thanks for waiting",
+    "offer": "an offer",
+    "push": "pressure to take an offer",
+    "let_go": "an offer let go",
+    "blame": "blame or a lecture",
+    "shut_out": "the customer shut out",
+    "way_forward": "a way forward",
+    "disclose": "something disclosed or changed on the account",
+    "solve": "an answer or solution",
+    "refuse": "a refusal",
+    "take_on": "a step taken on by the agent",
+    "send_away": "a step left to the customer",
+    "definite_time": "a definite time",
+    "vague_time": "a vague time",
+    "cause": "the cause",
+    "extra": "something useful beyond the procedure",
+    "ask_again": "a question already answered",
+    "recap": "a summing-up",
+    "check": "a check that it suits or works",
+    "anything_else": "a question whether there is anything else",
+    "thank": "thanks to the customer",
+    "farewell": "a farewell",
+    "personal_wish": "a personal wish",
+    "transfer": "a transfer",
+    "brief_colleague": "the story passed on to a colleague",
+}
+CUSTOMER_ACTS = {
+    "matter": "the customer's matter",
+    "fact": "a fact given by the customer",
+    "give_id": "an identifier given",
+    "personal_data": "personal data given",
+    "cue": "a personal cue",
+    "feeling": "a feeling or hardship voiced",
+    "upset": "an upset customer",
+    "calmer": "a calmer customer",
+    "decline": "an offer declined",
+    "accept": "the customer's acceptance",
+    "reject": "the customer's rejection",
+    "works": "the customer's word that it works",
+    "repeats": "something the customer had to repeat",
+    "thanks": "the customer's thanks",
+}
 # Signs beside the acts, which only wording tells.
-OWN_SIGNS = {"fault": "customer"}
+OWN_SIGNS = {"fault": "a fault or complaint"}
+SIGNS = AGENT_ACTS | CUSTOMER_ACTS | OWN_SIGNS
+# Signs of the agent that only make sense against what the customer says.
+ABOUT_THE_CUSTOMER = ("use_name", "restate", "take_up", "empathise", "ask_again", "push", "personal_wish")
 # These may be said by an announcement too.
 BY_ANNOUNCEMENTS = ("greet", "company", "recording")
 BACKGROUND = "background"
@@ -43,7 +91,7 @@ BACKGROUND = "background"
 SHARPNESS = 0.1
 # "Early" and "late" fade over so many turns.
 EARLY_TURNS, LATE_TURNS = 4, 8
-# An echo of something said reaches back so far.
+# The logarithm of a share that says no more than "nothing like it".
 NOTHING_LIKE = -8.0
 
 Vectors = npt.NDArray[np.float32]
@@ -75,13 +123,12 @@ class SignSettings(Record):
     """What speaks for a sign in a turn: weights that are added up to log-odds.
 
     `base` is what a turn starts with. `share` weighs how much of the nearness to all examples goes to this
-    sign's, `like` the cosine to the nearest one, `reply` the `share` of the signs `answers` in what the other
-    party said just before; `evidence` weighs facts and positions.
+    sign's (as a logarithm), `reply` the same of the signs `answers` in what the other party said just
+    before; `evidence` weighs facts and positions.
     """
 
     base: float
     share: float
-    like: float
     answers: tuple[str, ...] = ()
     reply: float = 0.0
     evidence: dict[str, float] = {}
@@ -113,9 +160,9 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9), dtype=np.float32)
 
 
-def speaker_of(sign: str) -> str:
+def speaker_of(sign: str) -> Speaker:
     """Whose turns can show a sign: agent or customer."""
-    return "customer" if sign in CUSTOMER_ACTS else OWN_SIGNS.get(sign, "agent")
+    return "agent" if sign in AGENT_ACTS else "customer"
 
 
 def may_show(turn: Turn, sign: str) -> bool:
@@ -140,11 +187,9 @@ class Likeness:
         weights = np.exp((nearness - 1) / SHARPNESS)
         total = np.log(weights.sum(axis=1))
         self._share: dict[str, Vectors] = {}
-        self._like: dict[str, Vectors] = {}
         for sign, members in bank.members.items():
             share = np.log(weights[:, members].sum(axis=1)) - total
             self._share[sign] = np.maximum.reduceat(share, starts)
-            self._like[sign] = np.maximum.reduceat(nearness[:, members].max(axis=1), starts)
         self._evidence = self._positions()
         for fact in FACTS:
             self._evidence[fact] = np.array([of_turn.get(fact, 0.0) for of_turn in facts], dtype=np.float32)
@@ -153,7 +198,6 @@ class Likeness:
         """What speaks for a sign, each an array with one number a turn."""
         return {
             "share": np.maximum(self._share[sign], NOTHING_LIKE),
-            "like": self._like[sign],
             "reply": self._reply(answers),
             **self._evidence,
         }
@@ -200,8 +244,7 @@ def recognise(
     found: list[SignsOfTurn] = [{} for _ in turns]
     for sign, of_sign in settings.items():
         features = likeness.features(sign, of_sign.answers)
-        odds = of_sign.base + of_sign.share * features["share"] + of_sign.like * features["like"]
-        odds = odds + of_sign.reply * features["reply"]
+        odds = of_sign.base + of_sign.share * features["share"] + of_sign.reply * features["reply"]
         for name, weight in of_sign.evidence.items():
             odds = odds + weight * features[name]
         for turn, of_turn, value in zip(turns, found, 1 / (1 + np.exp(-odds)), strict=True):

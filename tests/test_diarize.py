@@ -64,3 +64,20 @@ def test_without_any_voice_all_is_one_party_and_no_word_is_lost():
 
 def test_an_empty_channel_is_a_party_without_turns():
     assert [s for s, *_ in call((), words("3-4 hi"))] == ["B"]
+
+
+def test_a_change_of_voice_within_a_sentence_moves_to_the_sentence_end_nearby():
+    voices = [(0.0, 2.1, "S0"), (2.1, 6.0, "S1")]
+    assert call(words("0-6 how are you today. fine, thanks."), voices=voices) == [
+        ("A", 0, 4, "how are you today."),
+        ("B", 4, 6, "fine, thanks."),
+    ]
+
+
+def test_a_short_answer_is_never_swallowed_by_the_sentence_before_it():
+    voices = [(0.0, 3.0, "S0"), (3.0, 4.0, "S1"), (4.0, 6.0, "S0")]
+    assert [text for *_, text in call(words("0-6 is that you yes. good morning"), voices=voices)] == [
+        "is that you",
+        "yes.",
+        "good morning",
+    ]

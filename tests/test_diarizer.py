@@ -1,8 +1,10 @@
 """The diarizer: whose voice is heard when, with the real models, on short sound."""
 
+import shutil
 import socket
 import threading
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -69,7 +71,7 @@ def test_voices_come_in_order_of_time_and_do_not_overlap(
 ):
     voices = diarizer(np.concatenate([customer, agent]))
     assert all(start < end for start, end, _ in voices)
-    assert all(one[1] <= other[0] for one, other in zip(voices, voices[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in pairwise(voices))
 
 
 @pytest.mark.parametrize("length_s", [0.3, 1, 3, 5.35, 10, 10.01])
@@ -175,6 +177,37 @@ def test_a_file_that_would_run_code_is_not_unpickled(tmp_path: Path):
     with pytest.raises(ModelDamaged, match=r"sly\.bin.*UnpicklingError"):
         Diarizer(tmp_path / "sly.bin", located("campplus"), step=0.25, threads=1)
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_hubs_pipeline_loads_from_its_folder(tmp_path: Path, agent: np.ndarray):
+    """With weights made up here, as the hub's need an account: it proves the way, not the quality."""
+    import torch
+
+    from wellheard.models.offline_pyannote import Problem, Resolution, Specifications, WeSpeakerResNet34
+
+    for part in ("segmentation", "embedding", "plda"):
+        (tmp_path / part).mkdir()
+    shutil.copy(located("segmentation-3.0"), tmp_path / "segmentation" / "pytorch_model.bin")
+    described = Specifications(Problem.REPRESENTATION, Resolution.CHUNK, duration=5.0, classes=["a"])
+    encoder = WeSpeakerResNet34()
+    content = {
+        "state_dict": encoder.state_dict(),
+        "hyper_parameters": dict(encoder.hparams),
+        "pyannote.audio": {"specifications": described},
+    }
+    torch.save(content, tmp_path / "embedding" / "pytorch_model.bin")
+    with pytest.raises(ModelDamaged, match="is not the model it should be"):
+        Diarizer.community(tmp_path, step=0.25, threads=1)
+    chance = np.random.default_rng(1)
+    np.savez(
+        tmp_path / "plda" / "xvec_transform.npz",
+        mean1=np.zeros(256),
+        mean2=np.zeros(128),
+        lda=chance.normal(size=(256, 128)),
+    )
+    np.savez(tmp_path / "plda" / "plda.npz", mu=np.zeros(128), tr=np.eye(128), psi=np.linspace(9, 1, 128))
+    voices = Diarizer.community(tmp_path, step=0.25, threads=1)(agent)
+    assert speech_s(voices, 0, 7).total() > 4.5
 
 
 def test_nothing_calls_home(diarizer: Diarizer, customer: np.ndarray, monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from stub_calls import result, source
 
-from wellheard.pipeline.errors import BadManifestRow, CannotWrite, NoResults
+from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
 from wellheard.pipeline.records import CallInfo, CallResult, Failure, Mark
 from wellheard.pipeline.store import PARTITIONED_BY, SCHEMAS, Results
 
@@ -428,6 +428,18 @@ def test_no_results_are_an_error_with_an_advice(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(NoResults, match="wellheard score"):
             Results(folder).table("calls")
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    stored = store(tmp_path, result(source(1)))
+    (file,) = tmp_path.glob("calls/*/*/part-0.parquet")
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(
+        DamagedResults, match=r"agent_id=A1/date=2025-02-19/part-0.parquet"
+    ):
+        stored.table("calls")
+    with pytest.raises(DamagedResults, match="Move that file away"):
+        store(tmp_path, result(source(2)))
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_an_advice(tmp_path: Path) -> None:
