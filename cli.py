@@ -17,7 +17,6 @@ from wellheard.views.tables import Format, give
 
 app = typer.Typer(
     name="wellheard",
-    help="Score recorded phone calls against checklists, offline, with the words that prove each mark.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -93,7 +92,7 @@ def wellheard(
 @app.command()
 def score(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Folders, globs, recordings, manifests.")
+        list[str], typer.Argument(metavar="INPUT", help="Folders, globs, recordings, manifests.")
     ],
     results: ResultsFolder = Path("results"),
     settings: SettingsFile = None,
@@ -156,7 +155,7 @@ def transcribe(
     language: Annotated[str | None, typer.Option(help="Its language (en, ru, ...), if known.")] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Transcribe one recording and show it as a dialogue of agent and customer.
+    """Transcribe one recording, as a dialogue to read.
 
     \b
     wellheard transcribe call.wav
@@ -201,7 +200,7 @@ def call(
     ],
     results: ResultsFolder = Path("results"),
 ) -> None:
-    """Show one call's scorecard, with the words and the second that prove each mark.
+    """Show one call's scorecard and what proves each mark.
 
     \b
     wellheard call 3f9a --results /results
@@ -233,7 +232,10 @@ def call(
 def agents(
     results: ResultsFolder = Path("results"), form: RowFormat = Format.TABLE, out: RowFile = None
 ) -> None:
-    """Show one line an agent: calls, the score of each rubric with its interval, how much was unsure.
+    """Show the score of every agent, one line each.
+
+    A score is the mean over the calls that have one, with its 95 % interval. Unsure is the share of marks
+    that were too unsure to count.
 
     \b
     wellheard agents --results /results
@@ -253,9 +255,10 @@ def weak_spots(
     form: RowFormat = Format.TABLE,
     out: RowFile = None,
 ) -> None:
-    """Show where one agent does worse or better than the rest of the team, and the calls that show it.
+    """Show where one agent differs from the team.
 
-    A weak spot or a strength is named only where there are enough calls to tell it from chance.
+    Each criterion comes with two calls that show it. A weak spot or a strength is named only where there
+    are enough calls to tell it from chance.
 
     \b
     wellheard weak-spots --agent 007 --results /results
@@ -275,7 +278,7 @@ def weak_spots(
 @models_app.command("pull")
 def pull_models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAMES]...", help="Default: what is needed.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Default: what is needed.")
     ] = None,
     token: Annotated[
         str | None,
@@ -298,7 +301,7 @@ def pull_models(
 
 @models_app.command("list")
 def list_models(settings: SettingsFile = None, form: RowFormat = Format.TABLE, out: RowFile = None) -> None:
-    """Show all models, their source and licence, and where they lie on this machine."""
+    """Show all models, and which are on this machine."""
     from wellheard.models import store
     from wellheard.views import models as view
 
@@ -308,7 +311,7 @@ def list_models(settings: SettingsFile = None, form: RowFormat = Format.TABLE, o
 
 @models_app.command("verify")
 def verify_models(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAMES]...", help="Default: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Default: all.")] = None,
     settings: SettingsFile = None,
     form: RowFormat = Format.TABLE,
     out: RowFile = None,

@@ -21,8 +21,8 @@ from wellheard.rubrics.signs import OWN_SIGNS, Bank, Encoder, Likeness, SignSett
 
 HEADER = """\
 # What speaks for each sign in a turn, as weights that add up to log-odds: `base` to begin with, `share` for the
-# likeness to the sign's wording, `reply` for an answer to the signs in `answers`, `evidence` for facts and for
-# where in the call the turn stands. Which evidence counts is written by hand; the numbers come from
+# likeness to the sign's wording, `reply` where it follows the other party's signs in `answers`, `answer` where
+# those in `brings` follow it, `evidence` for facts and for where in the call the turn stands. Which evidence counts is written by hand; the numbers come from
 # benchmarks/tune_signs.py, which rewrites this file.
 
 """
@@ -44,7 +44,8 @@ def likenesses(
 
 def names_of(settings: SignSettings) -> list[str]:
     """The features that a sign's weights are for."""
-    return ["share", *(["reply"] if settings.answers else []), *settings.evidence]
+    beside = [*(["reply"] if settings.answers else []), *(["answer"] if settings.brings else [])]
+    return ["share", *beside, *settings.evidence]
 
 
 def examples(
@@ -53,7 +54,7 @@ def examples(
     """Features, whether people saw the sign, and the call, for every turn that could show it."""
     rows, seen, groups = [], [], []
     for number, (call, _, likeness) in enumerate(recognised):
-        features = likeness.features(sign, settings.answers)
+        features = likeness.features(sign, settings)
         columns = np.stack([features[name] for name in names_of(settings)], axis=1)
         for place, turn in enumerate(call.conversation.turns):
             if may_show(turn, sign):
@@ -92,9 +93,13 @@ def line(sign: str, settings: SignSettings, weights: Sequence[float]) -> str:
     """A sign's settings as a line of YAML."""
     names = names_of(settings)
     values = dict(zip(names, (f"{weight:.2f}" for weight in weights[1:]), strict=True))
-    reply = f", answers: [{', '.join(settings.answers)}], reply: {values['reply']}" if settings.answers else ""
+    beside = ""
+    if settings.answers:
+        beside += f", answers: [{', '.join(settings.answers)}], reply: {values['reply']}"
+    if settings.brings:
+        beside += f", brings: [{', '.join(settings.brings)}], answer: {values['answer']}"
     evidence = ", ".join(f"{name}: {values[name]}" for name in settings.evidence)
-    return f"{sign}: {{base: {weights[0]:.2f}, share: {values['share']}{reply}, evidence: {{{evidence}}}}}\n"
+    return f"{sign}: {{base: {weights[0]:.2f}, share: {values['share']}{beside}, evidence: {{{evidence}}}}}\n"
 
 
 def main(encoder: Encoder | None = None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,14 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.transcribe import Segment
 from faster_whisper.transcribe import Word as WordPart
 from faster_whisper.vad import VadOptions, get_speech_timestamps
+from tqdm import tqdm
 
 from wellheard.models import store
 from wellheard.pipeline.records import SAMPLE_RATE, Span, Word
+
+# faster-whisper's progress bar, shown or not, would take a lock between processes, which a worker that is
+# ended leaves behind, with a warning at the end of the night.
+tqdm.set_lock(RLock())
 
 # Silero runs over whole blocks at once; ten minutes keep a four-hour call's copies small.
 VAD_BLOCK = 600 * SAMPLE_RATE
@@ -75,6 +81,10 @@ class Whisper:
             str(folder), device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True
         )
         self._batched = BatchedInferencePipeline(self._model)
+
+    def knows(self, language: str) -> bool:
+        """Whether the model can write this language."""
+        return language in self._model.supported_languages
 
     def languages(self, window: Samples) -> dict[str, float]:
         """The probability of each language, judged on up to 30 s of speech."""

@@ -25,6 +25,7 @@ _COMPANION = re.compile(
     r"|__macosx|@eadir|\$recycle\.bin|system volume information|lost\+found",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MANIFEST_NAMES = ("manifest.csv", "manifest.tsv", "manifest.parquet")
 
 # Recorders write every second or so. A file that has not changed for this long is taken for whole.
@@ -127,9 +128,11 @@ class _Search:
     def about_skipped(self) -> Iterator[str]:
         """What was passed over, each kind in one line."""
         if self._companions:
-            yield f"skipped as companions or unfinished copies (._*, .DS_Store, *.part, …): {self._companions}"
+            yield f"skipped as companions or unfinished (._*, .DS_Store, *.part, …): {self._companions}"
         if self._others:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._others.items()))
+            kinds = ", ".join(
+                f"{count} {kind or 'without extension'}" for kind, count in sorted(self._others.items())
+            )
             yield f"skipped as no recordings: {self._others.total()} ({kinds})"
         if self._unused_manifests:
             path = self._unused_manifests[0]
@@ -145,7 +148,13 @@ class _Search:
             self._keep(path)
 
     def _keep(self, path: Path) -> None:
-        self.recordings.setdefault(path.resolve(), path)
+        readable = os.fsencode(path).decode("utf-8", "backslashreplace")
+        readable = _CONTROL.sub(lambda character: f"\\x{ord(character[0]):02x}", readable)
+        if readable == str(path):
+            self.recordings.setdefault(path.resolve(), path)
+        else:
+            reason = "the file's name is no UTF-8 text, or holds control characters"
+            self.failures.append(_failure(readable, reason, "Rename it."))
 
     def _expand(self, pattern: Path) -> None:
         found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - also absolute ones
@@ -192,7 +201,7 @@ class _Search:
         elif _RECORDING.fullmatch(path.name):
             self._keep(path)
         else:
-            self._others[path.suffix.lower() or "without extension"] += 1
+            self._others[path.suffix.lower() if path.suffix.isascii() else "other"] += 1
             if path.suffix.lower() in manifest.EXTENSIONS and path.suffix.lower() != ".txt":
                 self._unused_manifests.append(path)
 

@@ -4,26 +4,22 @@ Everything is text: an id keeps its zeros. Each row becomes a `Source` or a `Fai
 `docs/manifest.md` tells QA leads what a manifest may hold.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import langcodes
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-from charset_normalizer import from_bytes
 from langcodes.tag_parser import LanguageTagError
 
-from wellheard.pipeline import moments
+from wellheard.pipeline import moments, tables
 from wellheard.pipeline.errors import BadManifest, BadManifestRow
 from wellheard.pipeline.records import CallInfo, Failure, Source
 from wellheard.pipeline.settings import House, Ingest
+from wellheard.pipeline.tables import Table, plain
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
@@ -31,30 +27,6 @@ _PATHS = ("path", "path_agent", "path_customer")
 _TEXTS = ("agent_name", "team", "region", "customer_segment", "direction", "company")
 _FIELDS = (*_PATHS, "call_id", "agent_id", *_TEXTS, "started_at", "language", "agent_channel")
 
-_BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-# The letters by which a language shows in which encoding a manifest is. A library that guesses from whole
-# sentences (charset-normalizer) took half of some short lists of names for another; it has the rest.
-_LETTERS = {
-    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
-    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
-    "be": "абвгдеёжзійклмнопрстуўфхцчшыьэюя",
-    "bg": "абвгдежзийклмнопрстуфхцчшщъьюя",
-    "pl": "ąćęłńóśźż",
-    "ro": "ăâîșțşţ",
-    "cs": "áčďéěíňóřšťúůýž",
-    "sk": "áäčďéíĺľňóôŕšťúýž",
-    "hu": "áéíóöőúüű",
-    "hr": "čćđšž",
-    "de": "äöüß",
-    "fr": "àâæçéèêëîïôœùûüÿ",
-    "es": "áéíñóúü¿¡",
-    "pt": "áâãàçéêíóôõú",
-    "it": "àèéìòù",
-}
-_WESTERN = "".join(_LETTERS[language] for language in ("de", "fr", "es", "pt", "it")) + "åæøð"
-_OLD_ENCODINGS = ("cp1252", "cp1250", "cp1251", "cp852", "cp866")
-_TWO_SCRIPTS = re.compile(r"[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]")
-_SEPARATORS = ",;\t|"
 
 _NO_VALUE = {"", "NULL", "null", "\\N", "#N/A", "NaN", "nan", "None"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -63,9 +35,7 @@ _DECIMAL = re.compile(r"\d+\.0")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _CHANNELS = {"0": 0, "0.0": 0, "left": 0, "l": 0, "1": 1, "1.0": 1, "right": 1, "r": 1}
-_EXACT_FLOAT = 2**53
 _SHOWN = 5
-_SURE = 0.4
 _SHOWN_NAME = 40
 
 _MAPPING = (
@@ -86,15 +56,6 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Cells as text, with the number by which a person finds the row in the file."""
-
-    header: list[str]
-    rows: list[tuple[int, list[str]]]
-    notes: list[str]
-
-
-@dataclass(frozen=True)
 class _Reader:
     """What is the same for all rows of a manifest."""
 
@@ -110,14 +71,12 @@ class _Reader:
 
 
 def read(path: Path, settings: Ingest, house: House) -> Listing:
-    """Read a manifest, `.parquet` or else text with separators.
+    """Read a manifest.
 
     Raises:
         BadManifest: it cannot be read, has no rows, or no column with the recordings' paths.
     """
-    table = (
-        _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, house, settings.columns)
-    )
+    table = tables.read(path, (*_FIELDS, *settings.columns.values()), house)
     columns, extra = _named(path, table, settings.columns)
     if not table.rows:
         raise BadManifest(f"{path} has no rows", "Export it again; see whether its filter left anything.")
@@ -153,114 +112,20 @@ def read(path: Path, settings: Ingest, house: House) -> Listing:
     return Listing(tuple(rows), frozenset(reader.files), tuple(f"{path.name}: {note}" for note in notes))
 
 
-def _csv(path: Path, house: House, mapping: Mapping[str, str]) -> _Table:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadManifest(f"{path} cannot be read ({error.strerror})", "Check who may read it.") from error
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise BadManifest(f"{path} is a spreadsheet", "Save it as CSV (UTF-8), then give that.")
-    text, notes = _text(path, data, house)
-    text = re.sub(r"\Asep=.(?=\r?\n)", "", text, flags=re.IGNORECASE)  # Excel's own first line
-    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
-    known = {_plain(name) for name in (*_FIELDS, *mapping.values())}
-
-    def fits(separator: str) -> tuple[int, int]:
-        names = next(csv.reader([first], delimiter=separator))
-        return sum(_plain(name) in known for name in names), len(names)
-
-    separator = max(_SEPARATORS, key=fits)
-    rows: list[tuple[int, list[str]]] = []
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=separator != "\t"
-    )
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append((reader.line_num, cells))
-    except csv.Error as error:
-        raise BadManifest(
-            f"{path}, line {reader.line_num}: {error}",
-            "A quotation mark is open or doubled there; export it again.",
-        ) from error
-    if not rows:
-        raise BadManifest(f"{path} is empty", "Export it again.")
-    return _Table(header=[name.strip() for name in rows[0][1]], rows=rows[1:], notes=notes)
-
-
-def _text(path: Path, data: bytes, house: House) -> tuple[str, list[str]]:
-    """The manifest's text, and a note where its encoding had to be guessed."""
-    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
-    if encoding is None and b"\0" in data[:2]:
-        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
-    try:
-        return data.decode(encoding or "utf-8"), []
-    except UnicodeDecodeError as error:
-        if encoding is not None:
-            raise BadManifest(
-                f"{path} is damaged: it is no whole {encoding} text", "Export it again."
-            ) from error
-    shares = {name: _share_of_letters(data, name, house.languages) for name in _OLD_ENCODINGS}
-    encoding = max(shares, key=lambda name: shares[name])
-    if shares[encoding] < _SURE:
-        best = from_bytes(data).best()
-        encoding = best.encoding if best else None
-    if encoding is None:
-        raise BadManifest(f"{path} is in an encoding that cannot be told", "Save it as CSV in UTF-8.")
-    return data.decode(encoding), [f"is no UTF-8, read as {encoding}; see whether the names are right"]
-
-
-def _share_of_letters(data: bytes, encoding: str, languages: Sequence[str]) -> float:
-    """How much of what is not English makes sense in this encoding: letters of the house's languages do.
-
-    Letters of other western languages count half; Cyrillic ones within a Latin word speak against it.
-    """
-    text = data.decode(encoding, errors="replace").lower()
-    foreign = [letter for letter in text if letter > "\x7f"]
-    own = set("".join(_LETTERS.get(language, "") for language in languages))
-    sense = sum(1.0 if letter in own else 0.5 * (letter in _WESTERN) for letter in foreign)
-    return (sense - len(_TWO_SCRIPTS.findall(text))) / max(len(foreign), 1)
-
-
-def _parquet(path: Path) -> _Table:
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        raise BadManifest(f"{path} is no Parquet file that can be read", "Export it again.") from error
-    columns = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
-    rows = [(number, list(cells)) for number, cells in enumerate(zip(*columns, strict=True), 1)]
-    return _Table(header=[name.strip() for name in table.column_names], rows=rows, notes=[])
-
-
-def _cell(value: object) -> str:
-    """A Parquet value as the text that says the same."""
-    if value is None or value != value:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
-        return str(int(value))
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, list):
-        return "|".join(_cell(part) for part in value)
-    return str(value)
-
-
-def _named(path: Path, table: _Table, mapping: Mapping[str, str]) -> tuple[dict[int, str], dict[int, str]]:
+def _named(path: Path, table: Table, mapping: Mapping[str, str]) -> tuple[dict[int, str], dict[int, str]]:
     """Which columns are fields of a call, and what the further ones are called."""
-    own = {_plain(name): name for name in _FIELDS}
-    wanted = {_plain(theirs): own.get(_plain(ours), ours) for ours, theirs in mapping.items()}
-    present = {_plain(name) for name in table.header}
+    own = {plain(name): name for name in _FIELDS}
+    wanted = {plain(theirs): own.get(plain(ours), ours) for ours, theirs in mapping.items()}
+    present = {plain(name) for name in table.header}
     for field_name, theirs in mapping.items():
-        if _plain(theirs) not in present:
+        if plain(theirs) not in present:
             table.notes.append(f"has no column {theirs!r}, which the settings name for {field_name}")
-    mapped = {name for plain, name in wanted.items() if plain in present}
+    mapped = {name for key, name in wanted.items() if key in present}
     columns: dict[int, str] = {}
     extra: dict[int, str] = {}
     for index, name in enumerate(table.header):
-        ours = wanted.get(_plain(name)) or own.get(_plain(name), "")
-        if ours in mapped and _plain(name) not in wanted:
+        ours = wanted.get(plain(name)) or own.get(plain(name), "")
+        if ours in mapped and plain(name) not in wanted:
             ours = ""
         if ours in _FIELDS:
             if ours in columns.values():
@@ -276,7 +141,7 @@ def _named(path: Path, table: _Table, mapping: Mapping[str, str]) -> tuple[dict[
     return columns, extra
 
 
-def _no_path(path: Path, table: _Table) -> BadManifest:
+def _no_path(path: Path, table: Table) -> BadManifest:
     likely = [
         name
         for index, name in enumerate(table.header)
@@ -287,11 +152,6 @@ def _no_path(path: Path, table: _Table) -> BadManifest:
     return BadManifest(
         f"{path} has no column named path; its columns are: {seen}", _MAPPING.format(example=example).strip()
     )
-
-
-def _plain(name: str) -> str:
-    """A column's name without case, blanks and marks."""
-    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _row(reader: _Reader, number: int, cells: list[str], places: Mapping[str, int]) -> Source | Failure:
@@ -319,8 +179,7 @@ def _row(reader: _Reader, number: int, cells: list[str], places: Mapping[str, in
             reason=f"row {number}: {error.reason}",
             advice=error.advice,
         )
-    if len(paths) == 2 and info.agent_channel == 1 and values.get("path"):
-        paths.reverse()
+    if len(paths) == 2:
         info = msgspec.structs.replace(info, agent_channel=0)
     return Source(paths=tuple(str(path) for path in paths), info=info)
 
@@ -335,6 +194,8 @@ def _refuse_width(reader: _Reader, cells: Sequence[str]) -> None:
 
 def _value(cells: Sequence[str], index: int) -> str:
     text = cells[index] if index < len(cells) else ""
+    if text.startswith('="') and text.endswith('"'):  # how some exports keep a spreadsheet from counting
+        text = text[2:-1]
     return "" if text.strip() in _NO_VALUE else text
 
 
@@ -413,10 +274,13 @@ def _agent_channel(text: str, notes: list[str]) -> int | None:
 
 
 def _paths(reader: _Reader, values: Mapping[str, str]) -> list[Path]:
-    """The row's file, or its two, the agent's first as far as the columns or the files' names tell."""
+    """The row's file, or its two: the agent's first, as far as the columns or the files' names tell."""
     if path := values.get("path"):
         files = list(_files(reader.folder, path))
-        if len(files) == 2 and _customer_first(files, reader.pair_suffixes):
+        channel = _CHANNELS.get(values.get("agent_channel", "").strip().casefold())
+        if len(files) == 2 and (
+            channel == 1 or (channel is None and _customer_first(files, reader.pair_suffixes))
+        ):
             files.reverse()
     else:
         sides = (values.get(name, "") for name in ("path_agent", "path_customer"))

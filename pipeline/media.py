@@ -1,7 +1,7 @@
 """Reads one sound file: every sound track of it, decoded to the end, whatever its header says.
 
 Lengths, identity and times come from the decoded sound alone. FFmpeg's libraries do the decoding, through
-PyAV; they are given an open file and a list of formats, so that no file can make them open another one.
+PyAV; they are allowed only formats that hold sound, so that no file can make them open another one.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -73,6 +73,8 @@ _ASF_ENCRYPTION = (
 )
 _PROTECTED_TAGS = {"enca", "drms"}
 _SHORTEST_S = 0.05
+_RATES = range(2000, 400_000)
+_MOST_CHANNELS = 64
 _LONGEST_S = 24 * 3600
 _GAP_S = 0.1
 _LONGEST_GAP_S = 3600.0
@@ -172,8 +174,13 @@ class _Track:
         self._drain()
 
     def _hear(self, frame: AudioFrame) -> None:
-        if frame.samples == 0 or frame.sample_rate <= 0:
+        if frame.samples == 0:
             return
+        if frame.sample_rate not in _RATES or frame.layout.nb_channels > _MOST_CHANNELS:
+            raise UnreadableAudio(
+                f"its header is damaged: {frame.sample_rate} Hz, {frame.layout.nb_channels} channels",
+                headers.PLAY,
+            )
         samples = self._interleaved(frame)
         if frame.sample_rate != self._rate:
             self._change_rate(frame.sample_rate, samples.shape[1])
@@ -290,13 +297,12 @@ def read(path: Path) -> Sound:
         raise NoSound("the file is empty (0 bytes)", headers.NOT_ANSWERED)
     try:
         with path.open("rb") as file:
-            sound = _read(path, file)
+            head = file.read(4096)
     except OSError as error:
-        if isinstance(error, av.FFmpegError):
-            raise headers.no_recording(path) from error
         raise UnreadableAudio(
             f"the file cannot be opened ({error.strerror})", "Check who may read it."
         ) from error
+    sound = _read(path, head)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise UnreadableAudio("the file was still being written while it was read", "Score it again later.")
@@ -315,14 +321,11 @@ def _regular(path: Path) -> os.stat_result:
     return info
 
 
-def _read(path: Path, file: BinaryIO) -> Sound:
-    head = file.read(4096)
-    file.seek(0)
+def _read(path: Path, head: bytes) -> Sound:
     form, options = headers.coding(path, head)
+    options = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file", **options}
     try:
-        container = av.open(
-            file, "r", form, {"format_whitelist": ",".join(_FORMATS), **options}, metadata_errors="ignore"
-        )
+        container = av.open(f"file:{path.absolute()}", "r", form, options, metadata_errors="ignore")
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise headers.no_recording(path) from error
     with container:

@@ -1,6 +1,6 @@
 """Results as Parquet: five datasets, each a folder under the results folder.
 
-`calls`, `turns`, `marks` and `agents` are hive-partitioned by `agent_id=…/date=…`, `failures` by `date=…`.
+`calls`, `turns` and `marks` are hive-partitioned by `agent_id=…/date=…`, `agents` and `failures` by `date=…`.
 A partition is one file, rewritten whole and put in place by a rename, so no reader meets half a file. The
 date is the house's day of the call's start, or `unknown`. docs/results.md lists the columns.
 """
@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
-from io import BufferedWriter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -27,110 +26,22 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from wellheard.pipeline.agents import summarise
+from wellheard.pipeline.disk import private_file, put, sync
 from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
 from wellheard.pipeline.records import CallResult, Failure
-
-UNKNOWN = "unknown"
-
-_Type: TypeAlias = pa.DataType
-_text, _real, _whole = pa.string(), pa.float64(), pa.int32()
-
-
-def _list_of(**fields: _Type) -> _Type:
-    return pa.list_(pa.struct(list(fields.items())))
-
-
-_columns: dict[str, dict[str, _Type]] = {
-    "calls": {
-        "call_id": _text,
-        "agent_id": _text,
-        "date": _text,
-        "agent_name": _text,
-        "team": _text,
-        "region": _text,
-        "customer_segment": _text,
-        "company": _text,
-        "direction": _text,
-        "started_at": pa.timestamp("us", tz="UTC"),
-        "started_local": _text,
-        "agent_channel": _whole,
-        "extra": pa.map_(_text, _text),
-        "paths": pa.list_(_text),
-        "audio_id": _text,
-        "channels": _whole,
-        "duration_s": _real,
-        "expected_s": _real,
-        "language": _text,
-        "language_probability": _real,
-        "language_given": _text,
-        "role_confidence": _real,
-        "unheard": pa.list_(_text),
-        "waiting_s": _real,
-        "overlap_s": _real,
-        "parties": _list_of(speaker=_text, talk_s=_real, talk_share=_real, words_per_minute=_real),
-        "silences": _list_of(start_s=_real, end_s=_real),
-        "holds": _list_of(start_s=_real, end_s=_real),
-        "interruptions": _list_of(at_s=_real, by=_text),
-        "scores": _list_of(rubric=_text, score=_real, counted=_whole, unsure=_whole),
-        "notes": pa.list_(_text),
-    },
-    "turns": {
-        "call_id": _text,
-        "agent_id": _text,
-        "date": _text,
-        "turn": _whole,
-        "speaker": _text,
-        "start_s": _real,
-        "end_s": _real,
-        "text": _text,
-        "words": _list_of(start_s=_real, end_s=_real, text=_text, probability=_real),
-    },
-    "marks": {
-        "call_id": _text,
-        "agent_id": _text,
-        "date": _text,
-        "rubric": _text,
-        "rubric_version": _text,
-        "criterion": _text,
-        "answer": _text,
-        "confidence": _real,
-        "weight": _real,
-        "critical": pa.bool_(),
-        "reason": _text,
-        "evidence": _list_of(start_s=_real, end_s=_real, speaker=_text, quote=_text),
-        "judge": _text,
-        "judge_version": _text,
-    },
-    "agents": {
-        "agent_id": _text,
-        "date": _text,
-        "agent_name": _text,
-        "team": _text,
-        "region": _text,
-        "calls": _whole,
-        "seconds": _real,
-        "rubrics": _list_of(rubric=_text, score=_real, calls=_whole),
-        "criteria": _list_of(rubric=_text, criterion=_text, yes=_whole, no=_whole, na=_whole, unsure=_whole),
-    },
-    "failures": {
-        "call_id": _text,
-        "agent_id": _text,
-        "date": _text,
-        "path": _text,
-        "stage": _text,
-        "reason": _text,
-        "advice": _text,
-    },
-}
-SCHEMAS: dict[str, pa.Schema] = {dataset: pa.schema(columns) for dataset, columns in _columns.items()}
-
-PARTITIONED_BY: dict[str, tuple[str, ...]] = {
-    "calls": ("agent_id", "date"),
-    "turns": ("agent_id", "date"),
-    "marks": ("agent_id", "date"),
-    "agents": ("agent_id", "date"),
-    "failures": ("date",),
-}
+from wellheard.pipeline.tables import (
+    PARTITIONED_BY,
+    SCHEMAS,
+    agent_of,
+    call_row,
+    day_of,
+    file_schema,
+    from_rows,
+    mark_rows,
+    storable,
+    turn_rows,
+)
+from wellheard.pipeline.whereabouts import Partition, Whereabouts
 
 _ORDER = {
     "calls": ("call_id",),
@@ -142,13 +53,6 @@ _FILE_NAME = "part-0.parquet"
 _LONGEST_NAME = 255  # bytes; what nearly all file systems take
 _COMMITTED_AT_ONCE = 64  # partitions
 _SYNCED_AT_ONCE = 16  # files
-
-
-class Partition(NamedTuple):
-    """The calls of one agent on one day."""
-
-    agent_id: str
-    date: str
 
 
 class Results:
@@ -200,10 +104,10 @@ class Results:
                 lock.acquire(poll_interval=0.2)
         try:
             with _explain(self.folder):
-                _put(private / "holder.json", _me())
+                put(private / "holder.json", _me())
                 writer = Writer(self.folder, zone)
             yield writer
-            writer.flush()
+            writer.close()
         finally:
             with suppress(OSError):
                 (private / "holder.json").unlink()
@@ -232,17 +136,9 @@ class Writer:
             left_over.unlink()
         self._names = _FolderNames(folder)
         if self._half_done.exists():
-            for agent_id, date in json.loads(self._half_done.read_bytes()):
-                self._rewrite(Partition(agent_id, date), [], set())
-                self._commit()
-            self._half_done.unlink()
-        stored = _table(folder / "calls", "calls", ["call_id", "agent_id", "date"], None)
-        self._where = {
-            call_id: Partition(agent_id, date)
-            for call_id, agent_id, date in zip(
-                *(column.to_pylist() for column in stored.columns), strict=True
-            )
-        }
+            self._put_right([Partition(*names) for names in json.loads(self._half_done.read_bytes())])
+        self._whereabouts = Whereabouts(folder / "calls", self._private / "whereabouts.json")
+        self._where = self._whereabouts.find(self._call_ids)
         earlier = _table(folder / "failures", "failures", None, None).to_pylist()
         self._earlier_failures = {(row["call_id"], row["path"]): row for row in earlier}
 
@@ -257,23 +153,23 @@ class Writer:
         Raises:
             BadManifestRow: the id cannot be made a folder's name.
         """
-        self._names.name(_agent(agent_id))
+        self._names.name(agent_of(agent_id))
 
     def add(self, result: CallResult) -> None:
         """Store this call, in place of whatever was stored of it before, also under another agent or day."""
-        call_id = _storable(result.info.call_id)
+        call_id = storable(result.info.call_id)
         if not call_id:
             raise ValueError("a scored call must have a call_id")
         self.check_agent(result.info.agent_id)
         self._results[call_id] = result
         self._seen_ids.add(call_id)
-        self._seen_paths.update(map(_storable, result.paths))
+        self._seen_paths.update(map(storable, result.paths))
 
     def fail(self, failure: Failure, started_at: datetime | None = None) -> None:
         """Store that this call could not be scored. What an earlier run stored of it stays."""
-        row = {name: _storable(value) for name, value in msgspec.structs.asdict(failure).items()}
+        row = {name: storable(value) for name, value in msgspec.structs.asdict(failure).items()}
         key = (row["call_id"], row["path"])
-        self._failures[key] = {**row, "date": _day(started_at, self._zone)}
+        self._failures[key] = {**row, "date": day_of(started_at, self._zone)}
         self._new_failures.add(key)
         self._seen_ids.update({row["call_id"]} - {""})
         self._seen_paths.update({row["path"]} - {""})
@@ -294,50 +190,71 @@ class Writer:
         arriving: defaultdict[Partition, dict[str, CallResult]] = defaultdict(dict)
         leaving: defaultdict[Partition, set[str]] = defaultdict(set)
         for call_id, result in self._results.items():
-            target = Partition(_agent(result.info.agent_id), _day(result.info.started_at, self._zone))
+            target = Partition(agent_of(result.info.agent_id), day_of(result.info.started_at, self._zone))
             arriving[target][call_id] = result
             before = self._where.get(call_id, target)
             if before != target:
                 leaving[before].add(call_id)
-        _put(self._half_done, sorted({*arriving, *leaving}))
+        put(self._half_done, sorted({*arriving, *leaving}))
+        days = {}
         for partition in sorted(leaving):
-            self._rewrite(partition, [], leaving[partition])
+            days[partition] = self._rewrite(partition, [], leaving[partition])
             self._commit()
         for number, partition in enumerate(sorted(arriving), 1):
             results = arriving[partition]
-            self._rewrite(partition, [*results.items()], set(results))
+            days[partition] = self._rewrite(partition, [*results.items()], set(results))
             if number % _COMMITTED_AT_ONCE == 0:
                 self._commit()
         self._commit()
+        self._rewrite_agents(days)
         for partition, results in arriving.items():
             self._where.update(dict.fromkeys(results, partition))
         self._half_done.unlink()
         self._results.clear()
 
-    def _rewrite(self, partition: Partition, add: list[tuple[str, CallResult]], drop: set[str]) -> None:
-        """Write a partition without the calls in `drop` and without turns and marks that have no call."""
+    def _put_right(self, partitions: list[Partition]) -> None:
+        """End what an earlier run was killed in: no turn or mark without its call, agents summed up anew."""
+        days = {partition: self._rewrite(partition, [], set()) for partition in partitions}
+        self._commit()
+        self._rewrite_agents(days)
+        self._half_done.unlink()
+
+    def _rewrite(
+        self, partition: Partition, add: list[tuple[str, CallResult]], drop: set[str]
+    ) -> list[dict[str, Any]]:
+        """Write a partition without the calls in `drop` and without turns and marks that have no call.
+
+        Returns its row of `agents`, or none where no call is left.
+        """
         calls = self._stored("calls", partition)
         kept = [call_id for call_id in calls["call_id"].to_pylist() if call_id not in drop]
         new: dict[str, list[dict[str, Any]]] = {
-            "turns": [row for call_id, result in add for row in _turn_rows(call_id, result)],
-            "marks": [row for call_id, result in add for row in _mark_rows(call_id, result)],
-            "calls": [_call_row(call_id, result, self._zone) for call_id, result in add],
+            "turns": [row for call_id, result in add for row in turn_rows(call_id, result)],
+            "marks": [row for call_id, result in add for row in mark_rows(call_id, result)],
+            "calls": [call_row(call_id, result, self._zone) for call_id, result in add],
         }
         tables = {}
         for dataset, rows in new.items():
             old = calls if dataset == "calls" else self._stored(dataset, partition)
-            old = old.filter(pc.is_in(old["call_id"], value_set=pa.array(kept, _text)))
-            tables[dataset] = pa.concat_tables([old, _from_rows(rows, old.schema)]).sort_by(
+            old = old.filter(pc.is_in(old["call_id"], value_set=pa.array(kept, pa.string())))
+            tables[dataset] = pa.concat_tables([old, from_rows(rows, old.schema)]).sort_by(
                 [(column, "ascending") for column in _ORDER[dataset]]
             )
-        days = summarise(
-            *(_with_columns(tables[dataset], partition._asdict()) for dataset in ("calls", "marks"))
-        )
-        tables["agents"] = _from_rows(days, _file_schema("agents"))
         # A call comes last and goes first, so that none is ever without its turns and marks.
-        order = ("turns", "marks", "agents", "calls") if add else ("calls", "agents", "turns", "marks")
-        for dataset in order:
+        for dataset in ("turns", "marks", "calls") if add else ("calls", "turns", "marks"):
             self._write(dataset, partition, tables[dataset])
+        named = partition._asdict()
+        return summarise(_with_columns(tables["calls"], named), _with_columns(tables["marks"], named))
+
+    def _rewrite_agents(self, days: Mapping[Partition, list[dict[str, Any]]]) -> None:
+        for date in sorted({partition.date for partition in days}):
+            new = {partition.agent_id: rows for partition, rows in days.items() if partition.date == date}
+            old = self._stored("agents", Partition("", date))
+            old = old.filter(pc.invert(pc.is_in(old["agent_id"], value_set=pa.array(new, pa.string()))))
+            rows = from_rows([row for rows in new.values() for row in rows], old.schema)
+            table = pa.concat_tables([old, rows]).sort_by("agent_id")
+            self._write("agents", Partition("", date), table)
+        self._commit()
 
     def _flush_failures(self) -> None:
         """Failures of earlier runs go where this run met the call again, scored or failed."""
@@ -352,30 +269,39 @@ class Writer:
         for date in sorted(dates):
             rows = [row for row in {**staying, **self._failures}.values() if row["date"] == date]
             rows.sort(key=lambda row: [row[column] for column in _ORDER["failures"]])
-            self._write("failures", Partition("", date), _from_rows(rows, _file_schema("failures")))
+            self._write("failures", Partition("", date), from_rows(rows, file_schema("failures")))
         self._commit()
         self._earlier_failures = staying
         self._new_failures.clear()
 
+    def close(self) -> None:
+        """Store what is waiting, and help the next writer to start quickly."""
+        self.flush()
+        with _explain(self._folder):
+            self._whereabouts.keep(self._where)
+
+    def _call_ids(self, partition: Partition) -> list[str]:
+        return [str(call_id) for call_id in self._stored("calls", partition)["call_id"].to_pylist()]
+
     def _stored(self, dataset: str, partition: Partition) -> pa.Table:
         path = self._path(dataset, partition)
         if not path.exists():
-            return _file_schema(dataset).empty_table()
+            return file_schema(dataset).empty_table()
         with _explain_damage():
-            return ds.dataset(str(path), schema=_file_schema(dataset), format="parquet").to_table()
+            return ds.dataset(str(path), schema=file_schema(dataset), format="parquet").to_table()
 
     def _write(self, dataset: str, partition: Partition, table: pa.Table) -> None:
         """Make a partition's new file, for `_commit` to put in place; none where no row is left."""
         new = self._private / f"{len(self._written)}.new" if len(table) else None
         if new:
-            with _private_file(new) as file:
+            with private_file(new) as file:
                 pq.write_table(table, file, compression="zstd")
         self._written.append((new, self._path(dataset, partition)))
 
     def _commit(self) -> None:
         """Put what was written in place, in that order, once it is on the disk for good."""
         with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:  # twenty times as fast as one by one
-            list(pool.map(_sync, [new for new, _ in self._written if new]))
+            list(pool.map(sync, [new for new, _ in self._written if new]))
         for new, path in self._written:
             if new:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -431,99 +357,6 @@ def _escape(text: str, keep: str) -> str:
     return re.sub(keep.encode(), lambda match: b"%%%02X" % match[0][0], text.encode()).decode()
 
 
-def _call_row(call_id: str, result: CallResult, zone: tzinfo) -> dict[str, Any]:
-    info = result.info
-    started_at = _aware(info.started_at, zone)
-    marks = result.scorecard.marks
-    return {
-        **msgspec.structs.asdict(info),
-        "call_id": call_id,
-        "started_at": started_at,
-        "started_local": started_at and started_at.isoformat(),
-        "extra": sorted(info.extra.items()),
-        "paths": result.paths,
-        "audio_id": result.audio_id,
-        "channels": result.channels,
-        "duration_s": result.duration_s,
-        "expected_s": result.expected_s,
-        "language": result.conversation.language,
-        "language_probability": result.conversation.language_probability,
-        "language_given": info.language,
-        "role_confidence": result.conversation.role_confidence,
-        "unheard": result.conversation.unheard,
-        **msgspec.to_builtins(result.heard),
-        "scores": [
-            {
-                "rubric": rubric,
-                "score": score,
-                "counted": sum(mark.rubric == rubric and mark.answer in ("yes", "no") for mark in marks),
-                "unsure": sum(mark.rubric == rubric and mark.answer == "unsure" for mark in marks),
-            }
-            for rubric, score in sorted(result.scorecard.scores.items())
-        ],
-        "notes": result.notes,
-    }
-
-
-def _turn_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:
-    for number, turn in enumerate(result.conversation.turns):
-        yield {
-            "call_id": call_id,
-            "turn": number,
-            "speaker": turn.speaker,
-            "start_s": turn.start_s,
-            "end_s": turn.end_s,
-            "text": turn.text,
-            "words": msgspec.to_builtins(turn.words),
-        }
-
-
-def _mark_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:
-    for mark in result.scorecard.marks:
-        yield {"call_id": call_id, **msgspec.to_builtins(mark)}
-
-
-def _from_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    try:
-        return pa.Table.from_pylist(rows, schema=schema)
-    except UnicodeEncodeError:  # a file name that is no UTF-8
-        return pa.Table.from_pylist(_all_storable(rows), schema=schema)
-
-
-def _all_storable(value: Any) -> Any:
-    match value:
-        case str():
-            return _storable(value)
-        case Mapping():
-            return {key: _all_storable(part) for key, part in value.items()}
-        case list() | tuple():
-            return [_all_storable(part) for part in value]
-    return value
-
-
-def _storable(text: str) -> str:
-    """The text, with what is no Unicode (from odd file names) written as an escape."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _agent(agent_id: str) -> str:
-    return _storable(agent_id) or UNKNOWN
-
-
-def _aware(moment: datetime | None, zone: tzinfo) -> datetime | None:
-    return moment.replace(tzinfo=zone) if moment and moment.tzinfo is None else moment
-
-
-def _day(moment: datetime | None, zone: tzinfo) -> str:
-    aware = _aware(moment, zone)
-    return aware.astimezone(zone).date().isoformat() if aware else UNKNOWN
-
-
-def _file_schema(dataset: str) -> pa.Schema:
-    """What is inside the files: all columns but those that the folders name."""
-    return pa.schema([field for field in SCHEMAS[dataset] if field.name not in PARTITIONED_BY[dataset]])
-
-
 def _with_columns(table: pa.Table, values: Mapping[str, str]) -> pa.Table:
     for name, value in values.items():
         table = table.append_column(name, pa.repeat(value, len(table)))
@@ -537,31 +370,11 @@ def _table(
     if not folder.is_dir():
         table = schema.empty_table()
         return table if columns is None else table.select(list(columns))
-    folders = ds.partitioning(pa.schema([(name, _text) for name in PARTITIONED_BY[dataset]]), flavor="hive")
+    named = pa.schema([(name, pa.string()) for name in PARTITIONED_BY[dataset]])
+    folders = ds.partitioning(named, flavor="hive")
     with _explain_damage():
         stored = ds.dataset(str(folder), schema=schema, format="parquet", partitioning=folders)
         return stored.to_table(columns=None if columns is None else list(columns), filter=filter)
-
-
-def _private_file(path: Path) -> BufferedWriter:
-    """A new file for its owner alone."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _put(path: Path, value: object) -> None:
-    new = path.with_suffix(".new")
-    with _private_file(new) as file:
-        file.write(json.dumps(value).encode())
-    _sync(new)
-    new.replace(path)
 
 
 def _remove(path: Path) -> None:

@@ -28,6 +28,9 @@ Samples = npt.NDArray[np.int16]
 class Recogniser(Protocol):
     """What transcribing needs of a speech recogniser; `wellheard.models.whisper` has one."""
 
+    def knows(self, language: str) -> bool:
+        """Whether it can write this language."""
+
     def languages(self, window: Samples) -> dict[str, float]:
         """The probability of each language."""
 
@@ -54,8 +57,14 @@ def transcribe(
 
     Raises:
         NoSpeech: nobody says a word.
-        UnknownLanguage: the call is, by all signs, in a language that the house does not speak.
+        UnknownLanguage: the call is, by all signs, in a language that the house does not speak, or was
+            given one that the recogniser does not know.
     """
+    if language is not None and not recogniser.knows(language):
+        raise UnknownLanguage(
+            f"the model {settings.model} cannot write the language {language!r}, which was given for this call",
+            "Correct the language in the manifest, or leave it empty to have it detected.",
+        )
     channels = [
         [] if i in recording.empty_channels else list(windows(find_speech(channel), WINDOW_S))
         for i, channel in enumerate(recording.samples)

@@ -124,13 +124,16 @@ class SignSettings(Record):
 
     `base` is what a turn starts with. `share` weighs how much of the nearness to all examples goes to this
     sign's (as a logarithm), `reply` the same of the signs `answers` in what the other party said just
-    before; `evidence` weighs facts and positions.
+    before, `answer` of the signs it `brings` about in what the other party says next; `evidence` weighs
+    facts and positions.
     """
 
     base: float
     share: float
     answers: tuple[str, ...] = ()
     reply: float = 0.0
+    brings: tuple[str, ...] = ()
+    answer: float = 0.0
     evidence: dict[str, float] = {}
 
 
@@ -194,24 +197,24 @@ class Likeness:
         for fact in FACTS:
             self._evidence[fact] = np.array([of_turn.get(fact, 0.0) for of_turn in facts], dtype=np.float32)
 
-    def features(self, sign: str, answers: Sequence[str]) -> dict[str, Vectors]:
+    def features(self, sign: str, settings: SignSettings) -> dict[str, Vectors]:
         """What speaks for a sign, each an array with one number a turn."""
         return {
             "share": np.maximum(self._share[sign], NOTHING_LIKE),
-            "reply": self._reply(answers),
+            "reply": self._beside(settings.answers, (-1, -2)),
+            "answer": self._beside(settings.brings, (1, 2)),
             **self._evidence,
         }
 
-    def _reply(self, answers: Sequence[str]) -> Vectors:
-        """How much the other party's last words were one of these signs."""
-        reply = np.full(len(self._turns), NOTHING_LIKE, dtype=np.float32)
-        if answers:
-            for i, turn in enumerate(self._turns):
-                for j in (i - 1, i - 2):
-                    if j >= 0 and self._turns[j].speaker != turn.speaker:
-                        reply[i] = max(NOTHING_LIKE, *(self._share[a][j] for a in answers))
-                        break
-        return reply
+    def _beside(self, signs: Sequence[str], steps: Sequence[int]) -> Vectors:
+        """How much the other party's last (or next) words are one of these signs."""
+        found = np.full(len(self._turns), NOTHING_LIKE, dtype=np.float32)
+        for i, turn in enumerate(self._turns):
+            for j in (i + step for step in steps) if signs else ():
+                if 0 <= j < len(self._turns) and self._turns[j].speaker != turn.speaker:
+                    found[i] = max(NOTHING_LIKE, *(self._share[sign][j] for sign in signs))
+                    break
+        return found
 
     def _positions(self) -> dict[str, Vectors]:
         turns = self._turns
@@ -243,8 +246,9 @@ def recognise(
     likeness = Likeness(turns, facts, bank, encoder)
     found: list[SignsOfTurn] = [{} for _ in turns]
     for sign, of_sign in settings.items():
-        features = likeness.features(sign, of_sign.answers)
+        features = likeness.features(sign, of_sign)
         odds = of_sign.base + of_sign.share * features["share"] + of_sign.reply * features["reply"]
+        odds = odds + of_sign.answer * features["answer"]
         for name, weight in of_sign.evidence.items():
             odds = odds + weight * features[name]
         for turn, of_turn, value in zip(turns, found, 1 / (1 + np.exp(-odds)), strict=True):

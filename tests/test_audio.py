@@ -683,6 +683,29 @@ def test_a_file_cannot_make_another_one_be_opened(spoken: Path, tmp_path: Path) 
         assert "text" in failure(tmp_path / name).reason
 
 
+@pytest.mark.parametrize(("at", "value"), [(24, b"\x40\x1f\0\x13"), (24, b"\x01\0\0\0"), (22, b"\xff\xff")])
+def test_a_header_with_impossible_figures_costs_no_memory_and_no_time(
+    spoken: Path, tmp_path: Path, at: int, value: bytes
+) -> None:
+    started = time.monotonic()
+    error = failure(patched(tmp_path / "a.wav", spoken / "A.wav", (at, value)))
+    assert isinstance(error, UnreadableAudio)
+    assert time.monotonic() - started < 1
+
+
+def test_names_with_marks_of_addresses_and_patterns_are_plain_names(spoken: Path, tmp_path: Path) -> None:
+    for name in (
+        "concat:a|b.wav",
+        "a%20b#c?d.wav",
+        "call [urgent] 12.wav",
+        "%03d.wav",
+        "Иванова 'x'.wav",
+        "-i.wav",
+    ):
+        shutil.copy(spoken / "A.wav", tmp_path / name)
+        assert hear(tmp_path / name).duration_s == pytest.approx(A_S, abs=0.01), name
+
+
 def test_folders_pipes_and_missing_files_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     for path, reason in (

@@ -261,7 +261,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_rows(tmp_p
     read_until(start(folder), "done")
     assert rows(folder) == wanted
     private = sorted(path.name for path in (folder / ".wellheard").iterdir())
-    assert private == ["lock"]
+    assert private == ["lock", "whereabouts.json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from wellheard.pipeline.call import CallScorer
 from wellheard.pipeline.errors import NoSpeech
 from wellheard.pipeline.records import CallInfo, Source
@@ -66,8 +67,8 @@ def test_two_channels_with_the_agent_known_need_no_guess(scorer, spoken, tmp_pat
     a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
     call = write(
         tmp_path / "call.wav",
-        np.concatenate([silence(7), c, silence(1)]),
-        np.concatenate([a, silence(11.35 - 6.35)]),
+        np.concatenate([silence(7), c, silence(1)])[: 11 * RATE],
+        np.concatenate([a, silence(5)])[: 11 * RATE],
     )
     result = scorer(source(call, language="en", agent_channel=1), lambda _: None)
     assert [(t.speaker, t.words[0].text) for t in result.conversation.turns] == [

@@ -119,7 +119,7 @@ def test_case_29_companions_and_half_copies(spoken: Path, tmp_path: Path) -> Non
     assert names(found) == ["a.wav"]
     assert found.failures == ()
     assert [note for note in found.notes if note.startswith("skipped")] == [
-        "skipped as companions or unfinished copies (._*, .DS_Store, *.part, …): 4"
+        "skipped as companions or unfinished (._*, .DS_Store, *.part, …): 4"
     ]
 
 
@@ -182,7 +182,7 @@ def test_case_29_a_row_of_a_manifest_that_grows_is_a_failure(
 def test_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
     put(tmp_path, "a.wav", "a.json", "b.json", "readme", "export.csv")
     notes = find(tmp_path).notes
-    assert "skipped as no recordings: 4 (1 .csv, 2 .json, 1 without extension)" in notes
+    assert "skipped as no recordings: 4 (1 without extension, 1 .csv, 2 .json)" in notes
     assert (
         f"{tmp_path}/export.csv may list calls; to use it, give it as input or name it manifest.csv" in notes
     )
@@ -371,6 +371,18 @@ def test_case_38_square_brackets_in_names_are_no_pattern(tmp_path: Path) -> None
 def test_names_in_any_script_arrive(tmp_path: Path) -> None:
     put(tmp_path, "Иванова_01.wav", "Żaneta Łuczak.wav")
     assert sorted(names(find(tmp_path))) == ["Żaneta Łuczak.wav", "Иванова_01.wav"]
+
+
+def test_a_name_that_is_no_text_is_a_failure(tmp_path: Path) -> None:
+    put(tmp_path, "a.wav", "back\\slash.wav", "red\x1b[31m.wav")
+    os.close(os.open(os.fsencode(tmp_path) + b"/\xfcbel.wav", os.O_CREAT))
+    found = find(tmp_path)
+    assert names(found) == ["a.wav", "back\\slash.wav"]
+    assert [failure.path for failure in found.failures] == [
+        f"{tmp_path}/red\\x1b[31m.wav",
+        f"{tmp_path}/\\xfcbel.wav",
+    ]
+    assert msgspec.json.encode(found)
 
 
 def test_what_was_found_travels_as_json(tmp_path: Path) -> None:

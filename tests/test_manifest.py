@@ -58,14 +58,14 @@ def test_every_column_arrives_in_its_field(folder: Path) -> None:
         folder,
         "path,call_id,agent_id,agent_name,team,region,customer_segment,started_at,direction,language,"
         "agent_channel,company,queue,skill\n"
-        "a.wav,c-1,007,Anna Maria,Retention,north,gold,2025-06-10T14:15:00+02:00,inbound,pl,1,Brightline,Q,\n",
+        "a.wav,c-1,007,Anna Maria,Sales,north,gold,2025-06-10T14:15:00+02:00,inbound,pl,1,Brightline,Q,\n",
     )
     info = only(listing)
     assert info == CallInfo(
         call_id="c-1",
         agent_id="007",
         agent_name="Anna Maria",
-        team="Retention",
+        team="Sales",
         region="north",
         customer_segment="gold",
         started_at=datetime(2025, 6, 10, 14, 15, tzinfo=timezone(timedelta(hours=2))),
@@ -159,6 +159,11 @@ def test_case_11_ids_stay_text(folder: Path) -> None:
         "calls.csv: row 2: phone 7.9001E+10 was damaged by a spreadsheet (its digits are gone); not used",
         "calls.csv: row 4: call_id 1001.0 is kept as it is written; the .0 may be a spreadsheet's",
     )
+
+
+def test_case_11_ids_that_an_export_protects_from_spreadsheets(folder: Path) -> None:
+    info = only(read(folder, 'path,call_id,agent_id\na.wav,="0001","=""007"""\n'))
+    assert (info.call_id, info.agent_id) == ("0001", "007")
 
 
 def test_case_11_a_damaged_id_matches_nothing(folder: Path) -> None:
@@ -452,6 +457,8 @@ def paths(listing: Listing) -> list[str]:
         ("path,path_agent,path_customer\n,b.wav,a.wav\n", ["b.wav", "a.wav"]),
         ("path_agent,path_customer\n,a.wav\n", ["a.wav"]),
         ("path\nx-in.wav|x-out.wav\n", ["x-out.wav", "x-in.wav"]),
+        ("path,agent_channel\nx-in.wav|x-out.wav,1\n", ["x-out.wav", "x-in.wav"]),
+        ("path,agent_channel\nx-in.wav|x-out.wav,0\n", ["x-in.wav", "x-out.wav"]),
         ("path\nodd|name.wav\n", ["odd|name.wav"]),
     ],
 )

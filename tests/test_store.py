@@ -284,7 +284,7 @@ def test_no_two_folders_differ_in_case_alone(tmp_path: Path) -> None:
     for number, agent_id in enumerate(ODD_IDS):  # one run each: the names must hold from run to run
         store(tmp_path, result(source(number, agent_id)))
     store(tmp_path, *(result(source(number, agent_id)) for number, agent_id in enumerate(ODD_IDS)))
-    for dataset in ("calls", "turns", "marks", "agents"):
+    for dataset in ("calls", "turns", "marks"):
         names = [path.name.casefold() for path in (tmp_path / dataset).iterdir()]
         assert len(names) == len(set(names)) == len(ODD_IDS)
         assert not any(name.endswith((".", " ")) for name in names)  # which Windows would cut off
@@ -338,7 +338,7 @@ def test_a_call_that_turns_out_to_be_another_agents_or_days_moves(tmp_path: Path
     ]
     store(tmp_path, result(source(2, day="2025-03-01")))
     assert len(stored.table("calls")) == 2
-    for dataset in ("calls", "turns", "marks", "agents"):
+    for dataset in ("calls", "turns", "marks"):
         left = sorted(
             str(path.relative_to(tmp_path / dataset)) for path in (tmp_path / dataset).rglob("date=*")
         )
@@ -434,9 +434,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     stored = store(tmp_path, result(source(1)))
     (file,) = tmp_path.glob("calls/*/*/part-0.parquet")
     file.write_bytes(file.read_bytes()[:300])
-    with pytest.raises(
-        DamagedResults, match=r"agent_id=A1/date=2025-02-19/part-0.parquet"
-    ):
+    with pytest.raises(DamagedResults, match=r"agent_id=A1/date=2025-02-19/part-0.parquet"):
         stored.table("calls")
     with pytest.raises(DamagedResults, match="Move that file away"):
         store(tmp_path, result(source(2)))
@@ -468,16 +466,14 @@ def test_a_disk_that_fills_up_leaves_what_was_stored_and_a_later_run_completes(
             raise OSError(28, "No space left on device")
         return replace(new, path)
 
-    for files in range(13):
+    for files in range(11):
         folder = tmp_path / str(files)
         stored = store(folder, *old)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", fill_up)
             room = files
-            if files == 12:
-                store(
-                    folder, *new
-                )  # four files of each of two partitions, and before them four that a call leaves
+            if files == 10:  # a partition that a call leaves, two that one comes to, and `agents`
+                store(folder, *new)
                 assert room == 0
             else:
                 with pytest.raises(CannotWrite, match="No space left on device"):
@@ -491,6 +487,34 @@ def test_a_disk_that_fills_up_leaves_what_was_stored_and_a_later_run_completes(
         store(folder, *new)
         found = rows(stored)
         assert {name: [row for row in found[name] if row["agent_id"] != "C3"] for name in found} == wanted
+
+
+@pytest.mark.parametrize("change", ["none", "lost", "damaged", "a partition by hand"])
+def test_where_a_call_lies_is_known_in_the_next_run(tmp_path: Path, change: str) -> None:
+    """Also when the list that saves opening every file does not tell, or tells of files of before."""
+    stored = store(tmp_path, result(source(1, "A")), result(source(2, "B")))
+    kept = tmp_path / ".wellheard" / "whereabouts.json"
+    match change:
+        case "lost":
+            kept.unlink()
+        case "damaged":
+            kept.write_text('[["A",')
+        case "a partition by hand":
+            for dataset in ("calls", "turns", "marks"):
+                (tmp_path / dataset / "agent_id=A").rename(tmp_path / dataset / "agent_id=Z%2F1")
+    store(tmp_path, result(source(1, "C")))
+    for dataset in ("calls", "turns", "marks"):
+        found = stored.table(dataset).to_pylist()
+        assert {(row["agent_id"], row["call_id"]) for row in found} == {("B", "c00002"), ("C", "c00001")}
+
+
+def test_known_files_are_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(tmp_path, *(result(source(number, f"A{number}")) for number in range(5)))
+    read: list[object] = []
+    opened = ds.dataset
+    monkeypatch.setattr(ds, "dataset", lambda path, **how: read.append(path) or opened(path, **how))
+    store(tmp_path)
+    assert read == []
 
 
 # Many at once
@@ -544,7 +568,7 @@ def test_a_reader_never_meets_half_a_file(tmp_path: Path) -> None:
 def test_a_thousand_and_twenty_five_agents_are_stored(tmp_path: Path) -> None:
     stored = store(tmp_path, *(result(source(number, f"agent{number}")) for number in range(1025)))
     assert len(stored.table("calls")) == len(stored.table("agents")) == 1025
-    assert sum(path.is_file() for path in tmp_path.glob("*/agent_id=*/**/*")) == 4 * 1025
+    assert len([*tmp_path.rglob("*.parquet")]) == 3 * 1025 + 1
 
 
 def test_no_score_is_ever_nan(tmp_path: Path) -> None:

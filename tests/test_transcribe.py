@@ -78,6 +78,11 @@ def test_a_language_that_the_house_does_not_speak_is_never_chosen(whisper, spoke
         heard(whisper, twice, language=None, languages=("pl", "ro"))
 
 
+def test_a_given_language_that_the_model_does_not_know_is_said_not_guessed(whisper, spoken):
+    with pytest.raises(UnknownLanguage, match="cannot write the language 'tlh'"):
+        heard(whisper, clip(spoken / "A.wav"), language="tlh")
+
+
 @pytest.mark.parametrize("sound", ["zeros", "noise", "ringing"])
 def test_where_nobody_speaks_there_are_no_words(whisper, sound):
     t = np.arange(30 * RATE) / RATE

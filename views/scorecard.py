@@ -146,9 +146,7 @@ def _quoted(words: str, width: int) -> Text:
 def _facts(call: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the call, line by line."""
     agent = " ".join(filter(None, (call["agent_id"], call["agent_name"])))
-    facts = [
-        ("Agent", ", ".join(filter(None, (agent, call["team"] and f"team {call['team']}", call["region"]))))
-    ]
+    facts = [("Agent", ", ".join(filter(None, (agent, call["team"], call["region"]))))]
     when = call["started_local"] or "time unknown"
     facts.append(("When", ", ".join(filter(None, (when.replace("T", " "), call["direction"])))))
     facts.append(("Recording", ", ".join(call["paths"])))
