@@ -53,10 +53,12 @@ class StageCache:
         if kept is not None:
             with suppress(zlib.error, msgspec.DecodeError, UnicodeDecodeError):
                 return msgspec.json.decode(zlib.decompress(kept), type=type_)
-        made = make()
+        data = msgspec.json.encode(make())
         with self._explain():
-            self._keep(path, zlib.compress(msgspec.json.encode(made)))
-        return made
+            self._keep(path, zlib.compress(data))
+        # What is given out is the same now and later, also where a stage wrote 0 for 0.0: it is part of the
+        # next stage's key.
+        return msgspec.json.decode(data, type=type_)
 
     def _path(self, stage: str, key_parts: Sequence[KeyPart]) -> Path:
         key = sha256()

@@ -15,11 +15,11 @@ import langcodes
 import msgspec
 from langcodes.tag_parser import LanguageTagError
 
-from wellheard.pipeline import moments, tables
+from wellheard.pipeline import manifest_file, moments
 from wellheard.pipeline.errors import BadManifest, BadManifestRow
+from wellheard.pipeline.manifest_file import Table, plain
 from wellheard.pipeline.records import CallInfo, Failure, Source
 from wellheard.pipeline.settings import House, Ingest
-from wellheard.pipeline.tables import Table, plain
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
@@ -76,7 +76,7 @@ def read(path: Path, settings: Ingest, house: House) -> Listing:
     Raises:
         BadManifest: it cannot be read, has no rows, or no column with the recordings' paths.
     """
-    table = tables.read(path, (*_FIELDS, *settings.columns.values()), house)
+    table = manifest_file.read(path, (*_FIELDS, *settings.columns.values()), house)
     columns, extra = _named(path, table, settings.columns)
     if not table.rows:
         raise BadManifest(f"{path} has no rows", "Export it again; see whether its filter left anything.")

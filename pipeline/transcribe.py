@@ -62,7 +62,7 @@ def transcribe(
     """
     if language is not None and not recogniser.knows(language):
         raise UnknownLanguage(
-            f"the model {settings.model} cannot write the language {language!r}, which was given for this call",
+            f"the model {settings.model} cannot write the language {language!r} given for it",
             "Correct the language in the manifest, or leave it empty to have it detected.",
         )
     channels = [

@@ -7,6 +7,9 @@ from wellheard.rubrics.loader import Criterion
 from wellheard.rubrics.rules import Finding, Findings, phrase, weigh
 from wellheard.rubrics.signs import VERSION as SIGNS_VERSION
 
+# A likelihood of a half is right a little less often than every second time (docs/agreement.md), so what is
+# missing to certainty counts a little more.
+CAUTION = 1.06
 # More turns than this prove nothing more.
 MOST_EVIDENCE = 4
 CERTAIN = Finding(likelihood=1.0)
@@ -30,18 +33,18 @@ class Judge(Record):
 
 
 def by_rule(criterion: Criterion, call: Findings, turns: Sequence[Turn]) -> Verdict:
-    """Weigh the criterion's rule: the likeliest of yes, no and na."""
+    """Weigh the criterion's rule: first whether it is asked at all, then yes or no."""
     rule = criterion.rule
     asked = CERTAIN if rule.asked_when is None else weigh(rule.asked_when, call)
     met = CERTAIN if rule.yes_when is None else weigh(rule.yes_when, call)
     broken = Finding(likelihood=0.0) if rule.no_when is None else weigh(rule.no_when, call)
     good = min(met.likelihood, 1 - broken.likelihood)
-    likely = {
-        "yes": asked.likelihood * good,
-        "no": asked.likelihood * (1 - good),
-        "na": 1 - asked.likelihood,
-    }
-    answer: Answer = max(likely, key=lambda name: likely[name])  # type: ignore[assignment]
+    if asked.likelihood < 0.5:
+        answer: Answer = "na"
+        confidence = 1 - asked.likelihood
+    else:
+        answer = "yes" if good >= 0.5 else "no"
+        confidence = min(asked.likelihood, max(good, 1 - good))
     if answer == "na":
         reason, shown = f"Not asked: {criterion.not_asked}.", ()
     elif answer == "yes":
@@ -58,7 +61,7 @@ def by_rule(criterion: Criterion, call: Findings, turns: Sequence[Turn]) -> Verd
         reason = f"There is {occasion}, but not {lacking}." if occasion else f"There is not {lacking}."
     return Verdict(
         answer=answer,
-        confidence=round(likely[answer], 4),
+        confidence=round(1 - CAUTION * (1 - confidence), 4),
         reason=reason,
         turns=tuple(sorted({turn for turn, _ in shown[:MOST_EVIDENCE]})),
     )

@@ -157,7 +157,7 @@ def weigh(condition: Condition, call: Findings) -> Finding:
             lacks=tuple(text for part in parts for text in part.lacks),
         )
     if condition.any is not None:
-        parts = [weigh(part, call) for part in condition.any]
+        parts = sorted((weigh(part, call) for part in condition.any), key=lambda part: -part.likelihood)
         return Finding(
             likelihood=max(part.likelihood for part in parts),
             shown=_together(part.shown for part in parts if part.likelihood >= 0.5),

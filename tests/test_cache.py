@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from wellheard.pipeline.cache import StageCache
@@ -141,3 +142,9 @@ def test_a_folder_that_cannot_be_used_is_an_error_with_an_advice(tmp_path: Path)
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(CannotWrite, match="folder of yours with space left"):
         StageCache(tmp_path / "file").get_or_make("transcribe", ["audio"], Transcript, Make())
+
+
+def test_what_is_given_out_at_first_is_what_is_given_out_later_to_the_letter(tmp_path: Path) -> None:
+    whole_numbers = Make(Span(start_s=0, end_s=3))
+    first, later = (StageCache(tmp_path).get_or_make("listen", ["x"], Span, whole_numbers) for _ in range(2))
+    assert msgspec.json.encode(first) == msgspec.json.encode(later) == b'{"start_s":0.0,"end_s":3.0}'

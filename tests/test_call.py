@@ -1,35 +1,15 @@
 """The way of one call through all stages, on real speech and the real models."""
 
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sounds import RATE, read, silence, write
 
 from wellheard.pipeline.call import CallScorer
 from wellheard.pipeline.errors import NoSpeech
 from wellheard.pipeline.records import CallInfo, Source
 from wellheard.pipeline.settings import House, Score, Settings
-
-RATE = 8_000
-
-
-def read(path: Path) -> np.ndarray:
-    with wave.open(str(path)) as file:
-        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
-
-
-def write(path: Path, *channels: np.ndarray) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(len(channels))
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(np.stack(channels, axis=1).astype(np.int16).tobytes())
-    return path
-
-
-def silence(seconds: float) -> np.ndarray:
-    return np.zeros(round(seconds * RATE), np.int16)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +47,8 @@ def test_two_channels_with_the_agent_known_need_no_guess(scorer, spoken, tmp_pat
     a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
     call = write(
         tmp_path / "call.wav",
-        np.concatenate([silence(7), c, silence(1)])[: 11 * RATE],
-        np.concatenate([a, silence(5)])[: 11 * RATE],
+        np.concatenate([silence(7), c]),
+        a,
     )
     result = scorer(source(call, language="en", agent_channel=1), lambda _: None)
     assert [(t.speaker, t.words[0].text) for t in result.conversation.turns] == [

@@ -1,10 +1,10 @@
 """Transcribe: words with their times, each channel by itself, on real speech and the real model."""
 
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sounds
 
 from wellheard.models import store
 from wellheard.models.whisper import Whisper, speech_spans
@@ -23,13 +23,11 @@ def whisper() -> Whisper:
 
 def clip(path: Path) -> np.ndarray:
     """A spoken clip of 8 kHz at 16 kHz."""
-    with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    return np.repeat(samples, 2)
+    return np.repeat(sounds.read(path), 2)
 
 
 def silence(seconds: float) -> np.ndarray:
-    return np.zeros(round(seconds * RATE), np.int16)
+    return np.repeat(sounds.silence(seconds), 2)
 
 
 def heard(whisper: Whisper, *channels: np.ndarray, language: str | None = "en", **settings):

@@ -191,31 +191,34 @@ def show(console: Console, spots: pa.Table) -> None:
     agent = rows[0]["agent_id"] if rows else ""
     console.print(plain(f"Agent {agent}", "bold"), plain("against the rest of the team", "dim"))
     sections = (
-        ("Weak spots", (WEAKER,), "red"),
-        ("No difference that the numbers carry", (TOO_FEW, AS_TEAM, ALONE), ""),
-        ("Strengths", (STRONGER,), "green"),
+        ("Weak spots", WEAKER, "red"),
+        ("Not enough calls to tell", TOO_FEW, ""),
+        ("No team to compare with", ALONE, ""),
+        ("As the team", AS_TEAM, ""),
+        ("Strengths", STRONGER, "green"),
     )
-    for title, verdicts, colour in sections:
-        chosen = [row for row in rows if row["verdict"] in verdicts]
-        console.print()
-        console.print(plain(title, f"bold {colour}".strip()))
-        if chosen:
-            console.print(_table(chosen))
-        else:
-            console.print(plain("  none", "dim"))
+    for title, verdict, colour in sections:
+        chosen = [row for row in rows if row["verdict"] == verdict]
+        if chosen or verdict in (WEAKER, STRONGER):
+            console.print()
+            console.print(plain(title, f"bold {colour}".strip()))
+            console.print(_table(chosen) if chosen else plain("none", "dim"))
     console.print()
     console.print(
-        plain(
-            "calls: those that gave occasion; yes: the share done, with its 99 % interval",
-            "dim",
-        )
+        plain("calls: those that gave occasion; yes: the share done, with its 99 % interval", "dim")
     )
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("criterion", "calls", "yes", "team", "", "hear"):
-        table.add_column(plain(name), justify="right" if name == "calls" else "left")
+    for name in ("criterion", "calls", "yes", "team", "hear"):
+        right, narrow = name in ("calls", "team"), name in ("calls", "yes", "team")
+        table.add_column(
+            plain(name),
+            justify="right" if right else "left",
+            no_wrap=narrow,
+            min_width=20 if not narrow else None,
+        )
     for row in rows:
         hear = ", ".join(
             call["call_id"] + ("" if call["at_s"] is None else f" {clock(call['at_s'])}")
@@ -228,7 +231,6 @@ def _table(rows: Iterable[dict[str, Any]]) -> Table:
             plain(row["asked"]),
             plain(f"{percent(row['rate'])} ({row['rate_low'] * 100:.0f}-{row['rate_high'] * 100:.0f})"),
             plain(percent(row["team_rate"])),
-            plain(row["verdict"] if row["verdict"] in (TOO_FEW, AS_TEAM) else ""),
             plain(hear),
         )
     return table
