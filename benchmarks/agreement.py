@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from labelled import FOLDER, HELD_OUT, TUNED_ON, LabelledCall, read
 from sklearn.metrics import cohen_kappa_score
+
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.pipeline.records import Mark
 from wellheard.pipeline.score import score
@@ -100,9 +102,9 @@ def percent(values: Iterable[bool]) -> str:
 
 
 def criteria_table(pairs: Sequence[Pair]) -> str:
-    """Per criterion: agreement, kappa with its interval, unsure, evidence, and what the commonest answer reaches."""
+    """Per criterion: agreement, kappa with its interval, unsure, evidence, the commonest answer."""
     lines = [
-        "| criterion | agreement | kappa (95 %) | unsure | agreement where sure | evidence | commonest answer |",
+        "| criterion | agreement | kappa (95 %) | unsure | agreed where sure | evidence | commonest answer |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, own in by_criterion(pairs).items():
@@ -117,7 +119,9 @@ def criteria_table(pairs: Sequence[Pair]) -> str:
         )
     sure = [pair for pair in pairs if pair.mark.answer != "unsure"]
     both_yes = [pair for pair in pairs if pair.mark.answer == pair.said == "yes" and pair.mark.evidence]
-    common = np.mean([max(Counter(p.said for p in own).values()) / len(own) for own in by_criterion(pairs).values()])
+    common = np.mean(
+        [max(Counter(p.said for p in own).values()) / len(own) for own in by_criterion(pairs).values()]
+    )
     lines.append(
         f"| **mean** | {percent(p.agreed for p in pairs)} | {mean_kappa(pairs):.2f} "
         f"| {percent(p.mark.answer == 'unsure' for p in pairs)} | {percent(p.agreed for p in sure)} "
@@ -128,7 +132,10 @@ def criteria_table(pairs: Sequence[Pair]) -> str:
 
 def groups_table(groups: dict[str, Sequence[Pair]]) -> str:
     """One line a group of calls."""
-    lines = ["| calls | number | agreement | mean kappa | unsure | agreement where sure |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| calls | number | agreement | mean kappa | unsure | agreement where sure |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, pairs in groups.items():
         sure = [pair for pair in pairs if pair.mark.answer != "unsure"]
         lines.append(
@@ -142,17 +149,21 @@ def groups_table(groups: dict[str, Sequence[Pair]]) -> str:
 def confidence_table(pairs: Sequence[Pair]) -> str:
     """Whether a higher confidence means more agreement; unsure marks are those below 0.5."""
     lines = ["| confidence | marks | agreement |", "|---|---|---|"]
-    for low, high in zip(CONFIDENCES, CONFIDENCES[1:], strict=False):
+    for low, high in pairwise(CONFIDENCES):
         within = [pair for pair in pairs if low <= pair.mark.confidence < high]
         # An unsure mark keeps the answer it would have had in its reason.
-        right = [f"to say {p.said}." in p.mark.reason if p.mark.answer == "unsure" else p.agreed for p in within]
+        right = [
+            f"to say {p.said}." in p.mark.reason if p.mark.answer == "unsure" else p.agreed for p in within
+        ]
         lines.append(f"| {low:.1f} to {min(high, 1):.1f} | {len(within)} | {percent(right)} |")
     return "\n".join(lines)
 
 
 def main(encoder: Any = None) -> None:
     """Judge, print, and with --write keep the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--real", type=Path)
     arguments = parser.parse_args()
@@ -177,11 +188,14 @@ def main(encoder: Any = None) -> None:
     print(f"judged in {seconds:.0f} s ({calls:.0f} rows of calls)")
     sections = [
         "# How often the judges agree with people",
-        "Made by `python benchmarks/agreement.py --write` from the text of labelled calls (perfect transcripts, known "
-        "speakers). Each call was marked by its writer and again, blind, by a second reader; the two agree at a mean kappa "
-        "of 0.96 to 0.99. Kappa is Cohen's, over yes, no and na, with a 95 % bootstrap interval over calls; an `unsure` "
-        "counts as a disagreement. Evidence is the share of agreed yes marks that show a turn which people named too. "
-        "Always giving the commonest answer reaches the last column, and a kappa of 0.",
+        "Made by `python benchmarks/agreement.py --write` from the text of labelled calls "
+        "(perfect transcripts, known speakers). Each call was marked by its writer and again, "
+        "blind, by a second reader; the two agree at a mean kappa of 0.96 to 0.99. Kappa is "
+        "Cohen's, over yes, no and na, with a 95 % bootstrap interval over calls; an `unsure` "
+        "counts as a disagreement. Evidence is the share of agreed yes marks that show a turn "
+        "which people named too. Always giving the commonest answer reaches the last column, and "
+        "a kappa of 0. The real calls are people role-playing short bank calls over the phone; "
+        "where people gave all of them the same answer, kappa is 1 if the judge did too, else 0.",
         "## All calls",
         groups_table(groups),
         "## By criterion, calls of writers that nothing was tuned on",

@@ -15,15 +15,17 @@ from labelled import TUNED_ON, LabelledCall, read
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.rubrics import facts, wordings
 from wellheard.rubrics.signs import OWN_SIGNS, Bank, Encoder, Likeness, SignSettings, may_show
 
 HEADER = """\
-# What speaks for each sign in a turn, as weights that add up to log-odds: `base` to begin with, `share` for the
-# likeness to the sign's wording, `reply` where it follows the other party's signs in `answers`, `answer` where
-# those in `brings` follow it, `evidence` for facts and for where in the call the turn stands. Which evidence counts is written by hand; the numbers come from
-# benchmarks/tune_signs.py, which rewrites this file.
+# What speaks for each sign in a turn, as weights that add up to log-odds: `base` to begin with, `share`
+# for the likeness to the sign's wording, `reply` where it follows the other party's signs in `answers`,
+# `answer` where those in `brings` follow it, `evidence` for facts and for where in the call the turn
+# stands. Which evidence counts is written by hand; the numbers come from benchmarks/tune_signs.py, which
+# rewrites this file.
 
 """
 

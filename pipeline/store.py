@@ -49,6 +49,7 @@ _ORDER = {
     "marks": ("call_id", "rubric", "criterion"),
     "failures": ("call_id", "path"),
 }
+_PRIVATE = ".wellheard"
 _FILE_NAME = "part-0.parquet"
 _LONGEST_NAME = 255  # bytes; what nearly all file systems take
 _COMMITTED_AT_ONCE = 64  # partitions
@@ -67,9 +68,9 @@ class Results:
         """The rows of one of `SCHEMAS`, agent and date as text; `filter` reads only the partitions it needs.
 
         Raises:
-            NoResults: nothing was ever stored in this folder.
+            NoResults: no run has ever stored into this folder.
         """
-        if not any((self.folder / name).is_dir() for name in SCHEMAS):
+        if not any((self.folder / name).is_dir() for name in (*SCHEMAS, _PRIVATE)):
             raise NoResults(
                 f"{self.folder} holds no results",
                 "Check the path, or fill it with: wellheard score … --results",
@@ -93,7 +94,7 @@ class Results:
         Raises:
             CannotWrite: the folder cannot be made or written.
         """
-        private = self.folder / ".wellheard"
+        private = self.folder / _PRIVATE
         with _explain(self.folder):
             private.mkdir(parents=True, exist_ok=True)
             lock = FileLock(private / "lock", mode=0o600)
@@ -124,7 +125,7 @@ class Writer:
     def __init__(self, folder: Path, zone: tzinfo) -> None:
         self._folder = folder
         self._zone = zone
-        self._private = folder / ".wellheard"
+        self._private = folder / _PRIVATE
         self._half_done = self._private / "half-done.json"
         self._written: list[tuple[Path | None, Path]] = []
         self._results: dict[str, CallResult] = {}

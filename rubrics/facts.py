@@ -6,6 +6,7 @@ What counts as a number word, a weekday or a way to give one's name differs by l
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from rapidfuzz import fuzz
 
@@ -80,7 +81,9 @@ class _Finder:
 
     def number_words(self, tokens: Sequence[str]) -> str:
         """The digits and number words of a turn, in order."""
-        return " ".join(t for t in tokens if t.isdigit() or any(c.isdigit() for c in t) or self.numbers.match(t))
+        return " ".join(
+            t for t in tokens if t.isdigit() or any(c.isdigit() for c in t) or self.numbers.match(t)
+        )
 
     def is_number(self, token: str) -> bool:
         return token[0].isdigit() or bool(self.numbers.match(token))
@@ -212,11 +215,13 @@ def _customer_names(turns: Sequence[Turn], info: CallInfo, finder: _Finder, othe
         elif turn.speaker == "agent" and cased:
             names |= {plain(name) for name in _VOCATIVE.findall(turn.text)}
             words = turn.text.split()
-            for title, name in zip(words, words[1:], strict=False):
+            for title, name in pairwise(words):
                 if finder.titles.match(title.strip(".,")) and name[0].isupper():
                     names |= _names(name)
         asked = turn.speaker == "agent" and any(finder.name.match(t) for t in plain(turn.text).split())
-    lower = {word.strip(".,!?…") for turn in turns for word in turn.text.split() if cased and word[0].islower()}
+    lower = {
+        word.strip(".,!?…") for turn in turns for word in turn.text.split() if cased and word[0].islower()
+    }
     return {n for n in names if n not in lower and not any(same_name(n, other) for other in others)}
 
 
@@ -231,5 +236,6 @@ def _name_words(text: str, cased: bool, finder: _Finder) -> set[str]:
     return {
         t
         for t in tokens
-        if len(t) >= SHORTEST_NAME and not any(p.match(t) for p in (finder.numbers, finder.months, finder.days))
+        if len(t) >= SHORTEST_NAME
+        and not any(p.match(t) for p in (finder.numbers, finder.months, finder.days))
     }

@@ -45,8 +45,9 @@ def by_rule(criterion: Criterion, call: Findings, turns: Sequence[Turn]) -> Verd
     else:
         answer = "yes" if good >= 0.5 else "no"
         confidence = min(asked.likelihood, max(good, 1 - good))
+    shown: tuple[tuple[int, str], ...] = ()
     if answer == "na":
-        reason, shown = f"Not asked: {criterion.not_asked}.", ()
+        reason = f"Not asked: {criterion.not_asked}."
     elif answer == "yes":
         shown = met.shown
         seen = _seen(shown, turns) or _without(criterion)
@@ -80,7 +81,7 @@ def _bare(text: str) -> str:
 
 
 def _seen(shown: Sequence[tuple[int, str]], turns: Sequence[Turn]) -> str:
-    """"a personal cue at 1:02 and 2:10, an offer at 3:00"."""
+    """ "a personal cue at 1:02 and 2:10, an offer at 3:00"."""
     times: dict[str, list[str]] = {}
     for turn, name in sorted(shown[:MOST_EVIDENCE]):
         times.setdefault(phrase(name), []).append(clock(turns[turn].start_s))

@@ -28,7 +28,7 @@ _KINDS = ("sign", "fact", "identifiers", "wait", "all", "any", "none")
 
 
 class Criterion(Record):
-    """One question to a call. `title` has a text a language; `means` says what a yes means, `not_asked` when na."""
+    """One question to a call: `means` says what a yes means, `not_asked` when the answer is na."""
 
     id: str
     title: dict[str, str]
@@ -94,7 +94,7 @@ def _path(name_or_path: str) -> Path:
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         raise BadRubric(
             f"There is no rubric {name_or_path!r}",
-            f"{wordings.did_you_mean(name_or_path, BUILT_IN)} A rubric of your own is named by its .yaml file.",
+            f"{wordings.did_you_mean(name_or_path, BUILT_IN)} Your own are named by their .yaml file.",
         )
     return path
 
@@ -164,7 +164,9 @@ def _criteria(document: Document, content: Any) -> list[tuple[tuple[str | int, .
         if criterion is not None:
             found.append((place, criterion))
     if weights and not any(weights):
-        document.problem(("criteria", 0, "weight"), "all weights are 0", "Give at least one criterion a weight.")
+        document.problem(
+            ("criteria", 0, "weight"), "all weights are 0", "Give at least one criterion a weight."
+        )
     return found
 
 
@@ -212,7 +214,9 @@ def _check_fields(
 ) -> None:
     for field in content:
         if field not in known:
-            document.problem((*place, field), f"there is no field “{field}”", wordings.did_you_mean(field, known))
+            document.problem(
+                (*place, field), f"there is no field “{field}”", wordings.did_you_mean(field, known)
+            )
     for field in required:
         if field not in content:
             document.problem(place, f"`{field}` is missing", f"Add `{field}:` here.")
@@ -224,7 +228,9 @@ def _text(
     if value is None and place[-1] not in _present(document, place):
         return ""
     if not isinstance(value, str) or not value.strip():
-        document.problem(place, f"`{place[-1]}` is no text", "Write some text, in quotes if it looks like a number.")
+        document.problem(
+            place, f"`{place[-1]}` is no text", "Write some text, in quotes if it looks like a number."
+        )
         return ""
     if pattern is not None and not pattern.fullmatch(value):
         document.problem(
@@ -256,7 +262,9 @@ def _title(document: Document, place: tuple[str | int, ...], value: Any) -> dict
 def _weight(document: Document, place: tuple[str | int, ...], value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         quoted = " (it stands in quotes)" if isinstance(value, str) else ""
-        document.problem(place, f"the weight is no number{quoted}", "Write a number such as 1 or 0.5, without quotes.")
+        document.problem(
+            place, f"the weight is no number{quoted}", "Write a number such as 1 or 0.5, without quotes."
+        )
         return 1.0
     if not math.isfinite(value) or value < 0:
         document.problem(place, f"the weight is {value}", "Write a number that is 0 or more.")
@@ -273,7 +281,11 @@ def _mapping(document: Document, place: tuple[str | int, ...], value: Any) -> di
 
 def _languages(document: Document, content: Mapping[str, Any]) -> tuple[str, ...]:
     languages = content.get("languages", list(wordings.languages()))
-    if not isinstance(languages, list) or not languages or not all(isinstance(name, str) for name in languages):
+    if (
+        not isinstance(languages, list)
+        or not languages
+        or not all(isinstance(name, str) for name in languages)
+    ):
         document.problem(("languages",), "`languages` is no list of languages", "Write for example [en, ru].")
         return ()
     for i, language in enumerate(languages):
@@ -299,7 +311,9 @@ def _check_condition(document: Document, place: tuple[str | int, ...], condition
     kinds = [kind for kind in _KINDS if getattr(condition, kind) is not None]
     if len(kinds) != 1:
         found = " and ".join(f"`{kind}`" for kind in kinds) or "none of them"
-        document.problem(place, f"a condition has one of {', '.join(_KINDS)}; this has {found}", "Leave exactly one.")
+        document.problem(
+            place, f"a condition has one of {', '.join(_KINDS)}; this has {found}", "Leave exactly one."
+        )
     for field, known, what in (
         ("sign", SIGNS, "sign"),
         ("fact", FACTS, "fact"),
@@ -318,7 +332,9 @@ def _check_condition(document: Document, place: tuple[str | int, ...], condition
         if value is not None and value < least:
             document.problem((*place, field), f"`{field}` is {value}", f"Write {least} or more.")
     if not 0 < condition.needs < 1:
-        document.problem((*place, "needs"), f"`needs` is {condition.needs}", "Write a number between 0 and 1.")
+        document.problem(
+            (*place, "needs"), f"`needs` is {condition.needs}", "Write a number between 0 and 1."
+        )
     for kind in ("all", "any", "none"):
         for i, part in enumerate(getattr(condition, kind) or ()):
             _check_condition(document, (*place, kind, i), part)

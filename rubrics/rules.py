@@ -24,14 +24,16 @@ BACK_WITHIN_TURNS = 4
 
 
 class Condition(Record):
-    """One thing to look for in a call; exactly one of `sign`, `fact`, `identifiers`, `wait`, `all`, `any`, `none`.
+    """One thing to look for in a call.
+
+    It has exactly one of `sign`, `fact`, `identifiers`, `wait`, `all`, `any`, `none`.
 
     - `sign`, `fact`: a name, or several of which one will do; `by` narrows whose turns count.
     - `identifiers`: the customer has given at least so many different ones (name, number, date …).
     - `wait`: `any` wait announced or long enough to be a hold; `handled` if each was asked and thanked for.
     - `all`, `any`, `none`: several conditions together.
     - `where`: `opening` (the agent's first two turns), `ending` (the last eight turns) or `anywhere`.
-    - `after`, `before`: only turns after (before) the first turn with this sign; `within` so many turns of it.
+    - `after`: only turns after one with this sign, `within` so many of it; `before`: only before the first.
     - `unless`: a sign in the same or the agent's next turn that undoes it.
     - `times`: in at least so many turns.
     - `needs`: how sure a sign must be to count as more likely than not.
@@ -197,7 +199,8 @@ def _weigh_sign(condition: Condition, call: Findings) -> Finding:
     assert named is not None
     names = as_names(named)
     sure = {
-        i: _unless(condition, call, i, call.sure_of(i, names, condition.needs)) for i in _turns(condition, call)
+        i: _unless(condition, call, i, call.sure_of(i, names, condition.needs))
+        for i in _turns(condition, call)
     }
     ranked = sorted((i for i in sure if sure[i] > 0), key=lambda i: -sure[i])
     likelihood = sure[ranked[condition.times - 1]] if len(ranked) >= condition.times else 0.0
@@ -205,7 +208,9 @@ def _weigh_sign(condition: Condition, call: Findings) -> Finding:
     where = " at the end" if condition.where == "ending" else where
     return Finding(
         likelihood=likelihood,
-        shown=tuple((i, max(names, key=lambda name: call.sure_of(i, name))) for i in ranked if sure[i] >= 0.5),
+        shown=tuple(
+            (i, max(names, key=lambda name: call.sure_of(i, name))) for i in ranked if sure[i] >= 0.5
+        ),
         lacks=() if likelihood >= 0.5 else (" or ".join(map(phrase, names)) + where,),
     )
 

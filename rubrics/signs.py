@@ -89,6 +89,8 @@ BACKGROUND = "background"
 
 # Nearness counts exponentially: an example this much nearer (in cosine) counts e times as much.
 SHARPNESS = 0.1
+# From this length on a turn is long, and longer ones say no more.
+LONG_TURN_WORDS = 30
 # "Early" and "late" fade over so many turns.
 EARLY_TURNS, LATE_TURNS = 4, 8
 # The logarithm of a share that says no more than "nothing like it".
@@ -102,7 +104,9 @@ Signs = tuple[SignsOfTurn, ...]
 class Encoder(Protocol):
     """Texts to unit vectors, shape (n, dimension)."""
 
-    def __call__(self, texts: Sequence[str]) -> Vectors: ...
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Encode."""
+        ...
 
 
 class Examples(Record):
@@ -134,7 +138,7 @@ class SignSettings(Record):
     reply: float = 0.0
     brings: tuple[str, ...] = ()
     answer: float = 0.0
-    evidence: dict[str, float] = {}
+    evidence: dict[str, float]
 
 
 POSITIONS = ("early", "late", "first", "length", "echo", "own_echo")
@@ -160,7 +164,9 @@ class Bank:
 
 def unit(vectors: Vectors) -> Vectors:
     """The vectors at length one."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9), dtype=np.float32)
+    return np.asarray(
+        vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9), dtype=np.float32
+    )
 
 
 def speaker_of(sign: str) -> Speaker:
@@ -227,7 +233,7 @@ class Likeness:
             positions["first"][i] = nth == 0
             positions["early"][i] = max(0.0, 1 - nth / EARLY_TURNS)
             positions["late"][i] = max(0.0, 1 - (count - 1 - i) / LATE_TURNS)
-            positions["length"][i] = np.log1p(len(turn.words)) / 4
+            positions["length"][i] = min(1.0, len(turn.words) / LONG_TURN_WORDS)
             for name, same in (("echo", False), ("own_echo", True)):
                 before = [self._pieces[j] for j in range(i) if (turns[j].speaker == turn.speaker) == same]
                 if before:
@@ -242,7 +248,9 @@ def recognise(
     settings: Mapping[str, SignSettings],
     encoder: Encoder,
 ) -> Signs:
-    """How sure it is that each turn shows each sign, from 0 to 1; a sign its speaker cannot show has no entry."""
+    """How sure it is, from 0 to 1, that each turn shows each sign that its speaker can show."""
+    if not turns:
+        return ()
     likeness = Likeness(turns, facts, bank, encoder)
     found: list[SignsOfTurn] = [{} for _ in turns]
     for sign, of_sign in settings.items():

@@ -1,4 +1,4 @@
-"""Turns cut into the pieces that are compared with wording: sentences, or stretches of unpunctuated speech."""
+"""Turns cut into the pieces that are compared with wording: sentences, or stretches of speech."""
 
 import re
 

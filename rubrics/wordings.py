@@ -1,4 +1,4 @@
-"""Reads the wording of a language and the settings of the signs, as they are shipped or added to by a rubric."""
+"""Reads the wording of a language, with what a rubric adds to it, and the settings of the signs."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -46,14 +46,16 @@ def sign_settings() -> dict[str, SignSettings]:
         BadRubric: somebody edited the file and it cannot be read any more.
     """
     document = Document(SIGNS_FILE)
-    settings = convert(document, (), document.content, dict[str, SignSettings])
+    settings: dict[str, SignSettings] | None = convert(
+        document, (), document.content, dict[str, SignSettings]
+    )
     refuse(document.problems)
     assert settings is not None
     return settings
 
 
 def together(language: str, added: Mapping[str, Mapping[str, Examples]]) -> list[Wording]:
-    """The wordings to recognise signs by in a call: the language's, with what a rubric adds, and the pivot's."""
+    """The wordings to recognise signs by: the language's, with what a rubric adds, and the pivot's."""
     of_language = shipped(language)
     signs = dict(of_language.signs)
     for sign, more in added.get(language, {}).items():
@@ -85,7 +87,10 @@ def convert(document: Document, place: tuple[str | int, ...], content: Any, kind
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at ")
-        document.problem((*place, *_steps(where)), _plain_words(reason), "docs/rubrics.md shows how it is written.")
+        steps = _steps(where)
+        if "unknown field" in reason:
+            steps.append(reason.split("`")[1])
+        document.problem((*place, *steps), _plain_words(reason), "docs/rubrics.md shows how it is written.")
         return None
 
 

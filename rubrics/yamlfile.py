@@ -75,7 +75,9 @@ class Document:
 
     def problem(self, place: Place, reason: str, advice: str) -> None:
         """Note what is wrong at a place."""
-        self.problems.append(Problem(path=str(self.path), line=self.line(place), reason=reason, advice=advice))
+        self.problems.append(
+            Problem(path=str(self.path), line=self.line(place), reason=reason, advice=advice)
+        )
 
     def _value(self, node: Node, place: Place) -> Any:
         self._lines.setdefault(place, node.start_mark.line + 1)

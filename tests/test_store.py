@@ -424,6 +424,11 @@ def test_a_night_without_failures_has_an_empty_table_of_them(tmp_path: Path) -> 
 # Errors
 
 
+def test_a_run_that_stored_nothing_has_empty_tables(tmp_path: Path) -> None:
+    stored = store(tmp_path)
+    assert [len(stored.table(dataset)) for dataset in SCHEMAS] == [0] * 5
+
+
 def test_no_results_are_an_error_with_an_advice(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(NoResults, match="wellheard score"):
