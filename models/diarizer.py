@@ -8,6 +8,7 @@ a file holds; nor is its file reader, as the sound is in memory already.
 import hashlib
 import inspect
 import io
+import math
 import pickle
 import warnings
 from collections.abc import Sequence
@@ -48,6 +49,16 @@ BATCH = 32
 SAME_VOICE = 0.9
 
 Voice = tuple[float, float, str]
+
+
+def step_s(share: float, duration_s: float) -> float:
+    """How far apart the windows of a recording are, in seconds; `share` is the settings' step.
+
+    Always whole quarters of a second: at other steps, pyannote cuts some windows a sample too short.
+    """
+    narrow_s = max(NARROWEST_STEP * WINDOW_S, duration_s / FEWEST_WINDOWS)
+    wanted_s = max(min(share * WINDOW_S, narrow_s), duration_s / MOST_WINDOWS)
+    return math.ceil(wanted_s * 4) / 4
 
 
 class Diarizer:
@@ -129,9 +140,7 @@ class Diarizer:
         window = int(WINDOW_S * SAMPLE_RATE)
         if len(samples) < window:
             samples = np.pad(samples, (0, window - len(samples)))
-        narrow = max(NARROWEST_STEP, duration_s / WINDOW_S / FEWEST_WINDOWS)
-        step = max(min(self._step, narrow), duration_s / WINDOW_S / MOST_WINDOWS)
-        self._pipeline._segmentation.step = WINDOW_S * step
+        self._pipeline._segmentation.step = step_s(self._step, duration_s)
         sound = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # its clustering prints advice
             # Of the mean of no voice prints, where nobody speaks long enough for one.

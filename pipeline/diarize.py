@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from wellheard.pipeline.records import Conversation, Recording, Transcript, Turn, Word
 
-VERSION = "1"
+VERSION = "2"
 # A pause after which a party's next words are a new utterance, so that a reply can come between.
 UTTERANCE_PAUSE_S = 0.7
 # Voices are told apart to about a third of a second: a change of party so near to a sentence's end is there.

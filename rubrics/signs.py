@@ -134,15 +134,14 @@ class SignSettings(Record):
 
     base: float
     share: float
+    evidence: dict[str, float]
     answers: tuple[str, ...] = ()
     reply: float = 0.0
     brings: tuple[str, ...] = ()
     answer: float = 0.0
-    evidence: dict[str, float]
 
 
 POSITIONS = ("early", "late", "first", "length", "echo", "own_echo")
-EVIDENCE = (*POSITIONS, *FACTS)
 
 
 class Bank:

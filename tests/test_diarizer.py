@@ -13,7 +13,7 @@ import pytest
 
 from wellheard.models import store
 from wellheard.models.campplus import CAMPlusPlus
-from wellheard.models.diarizer import Diarizer
+from wellheard.models.diarizer import Diarizer, step_s
 from wellheard.pipeline.errors import ModelDamaged, ModelMissing
 from wellheard.pipeline.records import SAMPLE_RATE
 
@@ -218,3 +218,15 @@ def test_nothing_calls_home(diarizer: Diarizer, customer: np.ndarray, monkeypatc
     monkeypatch.setattr(socket, "getaddrinfo", connect)
     Diarizer(located("segmentation-3.0"), located("campplus"), step=0.25, threads=1)(customer)
     assert not [thread for thread in threading.enumerate() if "Otel" in thread.name]
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "expected_s"), [(1, 1.0), (60, 1.0), (220.928625, 2.25), (278, 2.5), (4 * 3600, 5.0)]
+)
+def test_windows_are_close_in_short_calls_and_few_in_long_ones(duration_s, expected_s):
+    assert step_s(0.25, duration_s) == expected_s
+
+
+def test_a_length_that_is_no_round_number_of_windows_is_heard_to_its_end(diarizer):
+    noise = np.random.default_rng(0).normal(0, 300, round(112.928625 * 16_000)).astype(np.int16)
+    assert isinstance(diarizer(noise), list)

@@ -16,6 +16,8 @@ from scipy.special import stdtrit
 from wellheard.views.screen import percent, plain
 
 CONFIDENCE = 0.95
+# Below so many columns, teams are left to the other formats.
+WIDE = 100
 COLUMNS = ("call_id", "agent_id", "agent_name", "team", "started_at", "duration_s", "scores")
 """What `agents` needs of the dataset `calls`."""
 
@@ -84,12 +86,12 @@ def show(console: Console, rows: pa.Table) -> None:
     """The rows for people."""
     rubrics = rubrics_of(rows)
     shown = rows.to_pylist()
-    teams = any(row["team"] for row in shown)
+    teams = console.width >= WIDE and any(row["team"] for row in shown)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(plain("agent"))
+    table.add_column(plain("agent"), min_width=16)
     if teams:
         table.add_column(plain("team"))
-    table.add_column(plain("calls"), justify="right")
+    table.add_column(plain("calls"), justify="right", no_wrap=True)
     for rubric in rubrics:
         table.add_column(plain(rubric), no_wrap=True)
     table.add_column(plain("unsure"), justify="right", no_wrap=True)
@@ -99,15 +101,16 @@ def show(console: Console, rows: pa.Table) -> None:
         cells += [plain(_score(row, rubric)) for rubric in rubrics]
         table.add_row(*cells, plain(percent(row["unsure"])))
     console.print(table)
+    if any("*" in _score(row, rubric) for row in shown for rubric in rubrics):
+        console.print(plain("*: not all of the agent's calls have a score there", "dim"))
 
 
 def _score(row: dict[str, Any], rubric: str) -> str:
-    """`67 % (51-83)`, and of how many calls where not all of the agent's have a score."""
+    """`67 % (51-83)`, with a star where not all of the agent's calls have a score."""
     text = percent(row[rubric])
     if row[f"{rubric}_low"] is not None:
         text += f" ({row[f'{rubric}_low'] * 100:.0f}-{row[f'{rubric}_high'] * 100:.0f})"
-    calls = row[f"{rubric}_calls"]
-    return text if calls == row["calls"] else f"{text} of {calls}"
+    return text if row[f"{rubric}_calls"] == row["calls"] else f"{text}*"
 
 
 def _overall(row: dict[str, Any], rubrics: Sequence[str]) -> float:
