@@ -29,7 +29,7 @@ from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.disk import private_file, put, sync
 from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
 from wellheard.pipeline.records import CallResult, Failure
-from wellheard.pipeline.tables import (
+from wellheard.pipeline.datasets import (
     PARTITIONED_BY,
     SCHEMAS,
     agent_of,

@@ -11,7 +11,7 @@ from rich.console import Console
 from wellheard.pipeline.batch import Outcome
 from wellheard.pipeline.ingest import Found
 from wellheard.pipeline.records import Failure
-from wellheard.pipeline.tables import SCHEMAS
+from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.views import agents
 from wellheard.views.progress import duration, speed
 from wellheard.views.screen import counted, plain
