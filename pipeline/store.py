@@ -26,9 +26,6 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from wellheard.pipeline.agents import summarise
-from wellheard.pipeline.disk import private_file, put, sync
-from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
-from wellheard.pipeline.records import CallResult, Failure
 from wellheard.pipeline.datasets import (
     PARTITIONED_BY,
     SCHEMAS,
@@ -41,6 +38,9 @@ from wellheard.pipeline.datasets import (
     storable,
     turn_rows,
 )
+from wellheard.pipeline.disk import private_file, put, sync
+from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
+from wellheard.pipeline.records import CallResult, Failure
 from wellheard.pipeline.whereabouts import Partition, Whereabouts
 
 _ORDER = {

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from wellheard.pipeline.batch import Outcome
+from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.pipeline.ingest import Found
 from wellheard.pipeline.records import Failure
-from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.views import agents
 from wellheard.views.progress import duration, speed
 from wellheard.views.screen import counted, plain
