@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -54,6 +55,7 @@ _FILE_NAME = "part-0.parquet"
 _LONGEST_NAME = 255  # bytes; what nearly all file systems take
 _COMMITTED_AT_ONCE = 64  # partitions
 _SYNCED_AT_ONCE = 16  # files
+_READ_AT_ONCE = 512  # files
 
 
 class Results:
@@ -296,7 +298,8 @@ class Writer:
         new = self._private / f"{len(self._written)}.new" if len(table) else None
         if new:
             with private_file(new) as file:
-                pq.write_table(table, file, compression="zstd")
+                # A file is small and read whole: what would help to skip parts of it is half its bytes.
+                pq.write_table(table, file, compression="zstd", write_statistics=False, store_schema=False)
         self._written.append((new, self._path(dataset, partition)))
 
     def _commit(self) -> None:
@@ -375,7 +378,16 @@ def _table(
     folders = ds.partitioning(named, flavor="hive")
     with _explain_damage():
         stored = ds.dataset(str(folder), schema=schema, format="parquet", partitioning=folders)
-        return stored.to_table(columns=None if columns is None else list(columns), filter=filter)
+        # Some files at a time: the dataset keeps what it learns of each file, 140 kB, as long as it lives.
+        pieces = [stored.schema.empty_table().select(columns or stored.schema.names)]
+        fragments = stored.get_fragments(filter=filter)
+        while some := [
+            stored.format.make_fragment(fragment.path, stored.filesystem, fragment.partition_expression)
+            for fragment in islice(fragments, _READ_AT_ONCE)
+        ]:
+            piece = ds.FileSystemDataset(some, schema, stored.format, stored.filesystem)
+            pieces.append(piece.to_table(columns=pieces[0].schema.names, filter=filter).combine_chunks())
+        return pa.concat_tables(pieces).combine_chunks()
 
 
 def _remove(path: Path) -> None:
