@@ -23,7 +23,7 @@ def test_few_calls_take_what_is_left_as_threads():
 
 
 def test_memory_limits_the_workers(monkeypatch):
-    monkeypatch.setattr(machine, "memory", lambda: 5 * GIB)
+    monkeypatch.setattr(machine, "memory", lambda: 2 * machine.WORKER_BYTES + GIB)
     assert machine.workers(1000, None, None) == (2, 4)
 
 

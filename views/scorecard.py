@@ -1,6 +1,7 @@
 """One call's scorecard: what was marked, how sure it is, and the words and the second that prove it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
@@ -147,7 +148,8 @@ def _facts(call: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the call, line by line."""
     agent = " ".join(filter(None, (call["agent_id"], call["agent_name"])))
     facts = [("Agent", ", ".join(filter(None, (agent, call["team"], call["region"]))))]
-    when = call["started_local"] or "time unknown"
+    started = call["started_local"]
+    when = f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M (UTC%z)}" if started else "time unknown"
     facts.append(("When", ", ".join(filter(None, (when.replace("T", " "), call["direction"])))))
     facts.append(("Recording", ", ".join(call["paths"])))
     length = f"{clock(call['duration_s'])} long"
