@@ -15,7 +15,7 @@ from wellheard.rubrics.judges import JUDGES, Verdict
 from wellheard.rubrics.loader import Criterion, Rubric
 from wellheard.rubrics.rules import Findings
 
-VERSION = "1"
+VERSION = "2"
 # Below these, who is who and which language is spoken are guesses, and so is every mark.
 SURE_OF_ROLES = 0.8
 SURE_OF_LANGUAGE = 0.6

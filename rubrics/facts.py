@@ -108,6 +108,12 @@ def _pattern(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?:{'|'.join(choices)})$", re.IGNORECASE)
 
 
+# "At the beginning" is within this many turns of the agent.
+OPENING_TURNS = 2
+# Where nobody told us the name, not finding it in the opening says nothing.
+NAME_UNKNOWN = 0.5
+
+
 def find(turns: Sequence[Turn], heard: Heard, info: CallInfo, words: Words) -> tuple[FactsOfTurn, ...]:
     """The facts of each turn; a fact that is not there has no entry."""
     finder = _Finder(words)
@@ -118,6 +124,7 @@ def find(turns: Sequence[Turn], heard: Heard, info: CallInfo, words: Words) -> t
     paused, resumed = {before for before, _ in around}, {after for _, after in around}
     found: list[FactsOfTurn] = []
     numbers_before: list[str] = []
+    opening = [i for i, turn in enumerate(turns) if turn.speaker == "agent"][:OPENING_TURNS]
     for i, turn in enumerate(turns):
         tokens = plain(turn.text).split()
         of_turn: FactsOfTurn = {}
@@ -130,8 +137,12 @@ def find(turns: Sequence[Turn], heard: Heard, info: CallInfo, words: Words) -> t
         else:
             if _mentions(tokens, company) or _runs_together(tokens, info.company):
                 of_turn["says_company"] = 1.0
+            elif i in opening and not company:
+                of_turn["says_company"] = NAME_UNKNOWN
             if _mentions(tokens, own):
                 of_turn["says_agent_name"] = 1.0
+            elif i in opening and not own:
+                of_turn["says_agent_name"] = NAME_UNKNOWN
             if _mentions(tokens, customer):
                 of_turn["names_customer"] = 1.0
         if finder.gives_time(tokens):

@@ -57,9 +57,9 @@ def by_rule(criterion: Criterion, call: Findings, turns: Sequence[Turn]) -> Verd
         reason = f"There is {_seen(shown, turns) or 'something against it'}."
     else:
         shown = asked.shown
-        lacking = " and ".join(met.lacks) or "what was asked for"
+        lacking = " and ".join(dict.fromkeys(met.lacks)) or "what was asked for"
         occasion = _seen(shown, turns)
-        reason = f"There is {occasion}, but not {lacking}." if occasion else f"There is not {lacking}."
+        reason = f"There is {occasion}, but not {lacking}." if occasion else f"Not heard: {lacking}."
     return Verdict(
         answer=answer,
         confidence=round(1 - CAUTION * (1 - confidence), 4),

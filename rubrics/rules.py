@@ -11,13 +11,12 @@ from math import exp
 from typing import Literal
 
 from wellheard.pipeline.records import Record, Speaker
-from wellheard.rubrics.facts import FACTS, IDENTIFIERS
+from wellheard.rubrics.facts import FACTS, IDENTIFIERS, OPENING_TURNS
 from wellheard.rubrics.signs import SIGNS
 
 Names = str | tuple[str, ...]
 
-# "At the beginning" is within this many turns of the agent, "at the end" within so many last turns.
-OPENING_TURNS = 2
+# "At the end" is within so many last turns.
 ENDING_TURNS = 8
 # Who thanks for a wait does so within so many turns of it.
 BACK_WITHIN_TURNS = 4
@@ -191,7 +190,8 @@ def _together(parts: Iterable[tuple[tuple[int, str], ...]]) -> tuple[tuple[int, 
 def _either(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """What is lacking where any one of the parts would do: nothing if one lacks nothing."""
     texts = list(parts)
-    return (" or ".join(" and ".join(text) for text in texts),) if all(texts) else ()
+    ways = dict.fromkeys(" and ".join(text) for text in texts)
+    return (" or ".join(ways),) if all(texts) else ()
 
 
 def _weigh_sign(condition: Condition, call: Findings) -> Finding:

@@ -184,3 +184,15 @@ criteria:
         ).marks
         confidence[name] = answer.confidence if answer.answer == "no" else 1 - answer.confidence
     assert confidence["own"] > confidence["plain"]
+
+
+def test_a_name_that_the_manifest_does_not_tell_is_not_missed_in_the_opening(encoder: SentenceEncoder):
+    conversation, heard = call(
+        "agent: Thank you for calling Big Jim's Auto. This is Travis. How can I help you today?",
+        "customer: Hello, a light is coming on in my car.",
+        "agent: Goodbye.",
+    )
+    nameless = CallInfo(call_id="1", language="en")
+    card = score(conversation, heard, nameless, [load("script")], encoder, Score())
+    assert by_name(card)["script.agent_intro"].answer == "yes"
+    assert by_name(card)["script.greeting"].answer == "yes"

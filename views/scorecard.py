@@ -150,7 +150,7 @@ def _facts(call: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [("Agent", ", ".join(filter(None, (agent, call["team"], call["region"]))))]
     started = call["started_local"]
     when = f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M (UTC%z)}" if started else "time unknown"
-    facts.append(("When", ", ".join(filter(None, (when.replace("T", " "), call["direction"])))))
+    facts.append(("When", ", ".join(filter(None, (when, call["direction"])))))
     facts.append(("Recording", ", ".join(call["paths"])))
     length = f"{clock(call['duration_s'])} long"
     if call["expected_s"] is not None:
