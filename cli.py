@@ -140,7 +140,9 @@ def score(
         with progress(console, tally) as on_event:
             outcome = batch.run(found.sources, make_scorer, writer, jobs, on_event)
     failures = [*found.failures, *tally.failures]
-    calls = Results(results).table("calls", night.CALL_COLUMNS, night.of_calls(tally.call_ids))
+    agents_of_run = {source.info.agent_id for source in found.sources}
+    of_run = night.of_calls(tally.call_ids, agents_of_run)
+    calls = Results(results).table("calls", night.CALL_COLUMNS, of_run)
     night.show_outcome(console, outcome, calls, failures, results)
     if failures or outcome.interrupted:
         raise typer.Exit(ExitCode.SOME_CALLS_FAILED)

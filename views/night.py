@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from wellheard.pipeline.batch import Outcome
-from wellheard.pipeline.datasets import SCHEMAS
+from wellheard.pipeline.datasets import SCHEMAS, agent_of
 from wellheard.pipeline.ingest import Found
 from wellheard.pipeline.records import Failure
 from wellheard.views import agents
@@ -26,9 +26,10 @@ def say(console: Console, line: str, style: str = "") -> None:
     console.print(plain(line, style), soft_wrap=True)
 
 
-def of_calls(call_ids: Collection[str]) -> pc.Expression:
-    """What picks these calls from a dataset."""
-    return pc.field("call_id").isin(sorted(call_ids))
+def of_calls(call_ids: Collection[str], agent_ids: Collection[str]) -> pc.Expression:
+    """What picks these calls of these agents from a dataset; other agents' files are not opened."""
+    agents_stored = sorted({agent_of(agent_id) for agent_id in agent_ids})
+    return pc.field("agent_id").isin(agents_stored) & pc.field("call_id").isin(sorted(call_ids))
 
 
 def show_found(console: Console, found: Found, jobs: int, threads: int) -> None:
