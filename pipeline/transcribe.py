@@ -6,16 +6,18 @@ window stretches over what the other party says.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from wellheard.pipeline.echo import without_echo
 from wellheard.pipeline.errors import NoSpeech, UnknownLanguage
 from wellheard.pipeline.records import SAMPLE_RATE, Recording, Span, Transcript, Word
 from wellheard.pipeline.settings import House, Transcribe
 
-VERSION = "1"
+VERSION = "2"
 WINDOW_S = 28.0
 # How many windows are heard to tell the language, and when it is taken for one that the house does not speak.
 LANGUAGE_WINDOWS = 3
@@ -65,6 +67,8 @@ def transcribe(
             f"the model {settings.model} cannot write the language {language!r} given for it",
             "Correct the language in the manifest, or leave it empty to have it detected.",
         )
+    samples = without_echo(recording.samples) if len(recording.samples) == 2 else recording.samples
+    recording = replace(recording, samples=samples)
     channels = [
         [] if i in recording.empty_channels else list(windows(find_speech(channel), WINDOW_S))
         for i, channel in enumerate(recording.samples)
