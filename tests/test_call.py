@@ -93,3 +93,18 @@ def test_the_house_s_company_is_used_where_the_manifest_names_none(spoken, tmp_p
     scorer = CallScorer(Settings(house=House(company="Brightline")), tmp_path / "cache", threads=2)
     call = source(write(tmp_path / "one.wav", read(spoken / "A.wav")), language="en")
     assert scorer(call, lambda _: None).info.company == "Brightline"
+
+
+def test_a_worker_s_memory_does_not_grow_with_the_calls_it_scores(scorer, spoken, tmp_path):
+    """Case 27, in small; benchmarks/memory.py does it with as many calls as one has time for."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    a = read(spoken / "A.wav")
+    after = []
+    for number in range(12):
+        call = write(tmp_path / "call.wav", np.concatenate([a, silence(0.02 * (number + 1))]))
+        scorer(source(call, language="en"), lambda _: None)
+        after.append(resident())
+    assert after[-1] < 1.1 * after[3]
