@@ -247,3 +247,10 @@ def quote(turn: Turn) -> Evidence:
     return Evidence(
         start_s=turn.start_s, end_s=turn.end_s, speaker=cast(Speaker, turn.speaker), quote=turn.text
     )
+
+
+def clock(seconds: float) -> str:
+    """Seconds from the start as m:ss or h:mm:ss, rounded down so that one hears the beginning."""
+    minutes, rest = divmod(int(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from wellheard.pipeline.records import Answer, Record, Turn
+from wellheard.pipeline.records import Answer, Record, Turn, clock
 from wellheard.rubrics.loader import Criterion
 from wellheard.rubrics.rules import Finding, Findings, phrase, weigh
 from wellheard.rubrics.signs import VERSION as SIGNS_VERSION
@@ -86,11 +86,6 @@ def _seen(shown: Sequence[tuple[int, str]], turns: Sequence[Turn]) -> str:
     for turn, name in sorted(shown[:MOST_EVIDENCE]):
         times.setdefault(phrase(name), []).append(clock(turns[turn].start_s))
     return ", ".join(f"{text} at {' and '.join(at)}" for text, at in times.items())
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, 1:02."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 JUDGES = {"rules": Judge(name="rules", version=f"1+signs-{SIGNS_VERSION}", answer=by_rule)}

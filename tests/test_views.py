@@ -16,14 +16,14 @@ from rich.console import Console
 
 from wellheard.pipeline.batch import Failed, Outcome, Scored, Started
 from wellheard.pipeline.errors import CannotWrite, NoResults
-from wellheard.pipeline.records import CallInfo, Failure
+from wellheard.pipeline.records import CallInfo, Failure, clock
 from wellheard.views import agents as agents_view
 from wellheard.views import dialogue as dialogue_view
 from wellheard.views import night as night_view
 from wellheard.views import weak_spots as weak_spots_view
 from wellheard.views.files import write_text, write_whole
 from wellheard.views.progress import Tally, duration, progress
-from wellheard.views.screen import clock, percent, plain, screen, visible
+from wellheard.views.screen import percent, plain, screen, visible
 from wellheard.views.tables import Format, NoPlaceForParquet, as_csv, as_json, give
 
 

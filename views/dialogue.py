@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wellheard.pipeline.records import CallInfo, Conversation, Turn, Word
-from wellheard.views.screen import clock, counted, percent, plain, visible
+from wellheard.pipeline.records import CallInfo, Conversation, Turn, Word, clock
+from wellheard.views.screen import counted, percent, plain, visible
 
 COLOURS = {"agent": "cyan", "customer": "green", "other": "magenta"}
 

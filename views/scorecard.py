@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wellheard.pipeline.errors import NoResults
-from wellheard.views.screen import clock, counted, percent, plain
+from wellheard.pipeline.records import clock
+from wellheard.views.screen import counted, percent, plain
 
 EVIDENCE_SHOWN = 3
 

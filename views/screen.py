@@ -54,13 +54,6 @@ def plain(text: object, style: str = "", *, whole: bool = True) -> Text:
     return Text(visible(str(text)), style=style, overflow="fold" if whole else "ellipsis")
 
 
-def clock(seconds: float) -> str:
-    """Seconds from the start as m:ss or h:mm:ss, rounded down so that one hears the beginning."""
-    minutes, rest = divmod(int(max(seconds, 0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def percent(share: float | None) -> str:
     """A share from 0 to 1 as "83 %"; nothing counted is "–", neither 0 nor 100."""
     return "–" if share is None or share != share else f"{share:.0%}".replace("%", " %")

@@ -19,7 +19,8 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from wellheard.pipeline.errors import NoResults
-from wellheard.views.screen import clock, percent, plain
+from wellheard.pipeline.records import clock
+from wellheard.views.screen import percent, plain
 
 CONFIDENCE = 0.99
 # A difference of less than this either way is none that a QA lead would act on.
