@@ -119,6 +119,7 @@ def score(
 
     from wellheard.pipeline import batch, ingest, machine
     from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.agents import SUMMED_UP
     from wellheard.pipeline.call import CallScorer
     from wellheard.pipeline.store import Results
     from wellheard.rubrics import loader
@@ -142,7 +143,7 @@ def score(
     failures = [*found.failures, *tally.failures]
     agents_of_run = {source.info.agent_id for source in found.sources}
     of_run = night.of_calls(tally.call_ids, agents_of_run)
-    calls = Results(results).table("calls", night.CALL_COLUMNS, of_run)
+    calls = Results(results).table("calls", SUMMED_UP, of_run)
     night.show_outcome(console, outcome, calls, failures, results)
     if failures or outcome.interrupted:
         raise typer.Exit(ExitCode.SOME_CALLS_FAILED)
@@ -246,7 +247,7 @@ def agents(
     from wellheard.pipeline.store import Results
     from wellheard.views import agents as view
 
-    rows = view.agents(Results(results).table("calls", view.COLUMNS))
+    rows = view.agents(Results(results).table("agents", view.COLUMNS))
     give(rows, form, out, lambda console: view.show(console, rows))
 
 

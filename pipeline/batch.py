@@ -151,23 +151,14 @@ class _Night:
         try:
             self._writer.check_agent(source.info.agent_id)
         except CallError as error:
-            info = source.info
-            failure = Failure(
-                call_id=info.call_id,
-                agent_id=info.agent_id,
-                path=source.paths[0],
-                stage=error.stage,
-                reason=error.reason,
-                advice=error.advice,
-            )
-            self.take(source, failure)
+            self.take(source, Failure.of(source, error.stage, error.reason, error.advice))
             return False
         return True
 
     def take(self, source: Source, outcome: CallResult | Failure) -> None:
         if isinstance(outcome, Failure):
             self._failed += 1
-            self._writer.fail(outcome, source.info.started_at)
+            self._writer.fail(outcome)
             self._on_event(Failed(outcome))
             return
         call_id, path = outcome.info.call_id, source.paths[0]

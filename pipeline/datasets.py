@@ -88,7 +88,9 @@ _columns: dict[str, dict[str, _Type]] = {
         "region": _text,
         "calls": _whole,
         "seconds": _real,
-        "rubrics": _list_of(rubric=_text, score=_real, calls=_whole),
+        "rubrics": _list_of(
+            rubric=_text, score=_real, calls=_whole, scores=pa.list_(_real), counted=_whole, unsure=_whole
+        ),
         "criteria": _list_of(rubric=_text, criterion=_text, yes=_whole, no=_whole, na=_whole, unsure=_whole),
     },
     "failures": {

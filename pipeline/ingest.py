@@ -67,7 +67,9 @@ def find(inputs: Sequence[str], settings: Ingest, house: House) -> Found:
             sources.append(source)
         elif source in search.listed:
             failures.append(
-                _failed(source, "the recording is still being written", "Score it in the next run.")
+                Failure.of(
+                    source, "ingest", "the recording is still being written", "Score it in the next run."
+                )
             )
         else:
             waiting.append(" | ".join(Path(path).name for path in source.paths))
@@ -236,8 +238,9 @@ def _one_each(sources: Iterable[Source]) -> tuple[list[Source], list[Failure]]:
             order.append(source)
         else:
             doubled.append(
-                _failed(
+                Failure.of(
                     source,
+                    "ingest",
                     f"call_id {source.info.call_id} is that of {' | '.join(first.paths)} already",
                     "Give each recording a call_id of its own.",
                 )
@@ -266,17 +269,6 @@ def _state(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return info.st_size, info.st_mtime_ns
-
-
-def _failed(source: Source, reason: str, advice: str) -> Failure:
-    return Failure(
-        call_id=source.info.call_id,
-        agent_id=source.info.agent_id,
-        path=" | ".join(source.paths),
-        stage="ingest",
-        reason=reason,
-        advice=advice,
-    )
 
 
 def _failure(path: str, reason: str, advice: str) -> Failure:

@@ -240,6 +240,21 @@ class Failure(Record):
     stage: str
     reason: str
     advice: str
+    started_at: datetime | None = None
+
+    @classmethod
+    def of(cls, source: Source, stage: str, reason: str, advice: str) -> "Failure":
+        """What stopped this call; of a pair, the first recording names it."""
+        info = source.info
+        return cls(
+            call_id=info.call_id,
+            agent_id=info.agent_id,
+            path=source.paths[0],
+            stage=stage,
+            reason=reason,
+            advice=advice,
+            started_at=info.started_at,
+        )
 
 
 def quote(turn: Turn) -> Evidence:

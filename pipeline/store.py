@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -50,6 +49,7 @@ _ORDER = {
     "marks": ("call_id", "rubric", "criterion"),
     "failures": ("call_id", "path"),
 }
+_FAILURE_TEXTS = ("call_id", "agent_id", "path", "stage", "reason", "advice")
 _PRIVATE = ".wellheard"
 _FILE_NAME = "part-0.parquet"
 _LONGEST_NAME = 255  # bytes; what nearly all file systems take
@@ -168,11 +168,14 @@ class Writer:
         self._seen_ids.add(call_id)
         self._seen_paths.update(map(storable, result.paths))
 
-    def fail(self, failure: Failure, started_at: datetime | None = None) -> None:
+    def fail(self, failure: Failure) -> None:
         """Store that this call could not be scored. What an earlier run stored of it stays."""
-        row = {name: storable(value) for name, value in msgspec.structs.asdict(failure).items()}
+        row = {
+            **{name: storable(getattr(failure, name)) for name in _FAILURE_TEXTS},
+            "date": day_of(failure.started_at, self._zone),
+        }
         key = (row["call_id"], row["path"])
-        self._failures[key] = {**row, "date": day_of(started_at, self._zone)}
+        self._failures[key] = row
         self._new_failures.add(key)
         self._seen_ids.update({row["call_id"]} - {""})
         self._seen_paths.update({row["path"]} - {""})

@@ -126,7 +126,7 @@ class Workers:
             elif source and time.monotonic() >= worker.deadline:
                 self._workers.remove(worker)
                 worker.end()
-                outcome = _failure(
+                outcome = Failure.of(
                     source, "batch", f"took longer than {worker.limit_s:.0f} s and was given up", _REPORT
                 )
             if source and outcome:
@@ -159,7 +159,7 @@ class Workers:
         self._workers.remove(worker)
         how = worker.end(_LAST_BREATH_S)
         if worker.source:
-            return _failure(worker.source, "batch", f"the process that scored it died ({how})", _MEMORY)
+            return Failure.of(worker.source, "batch", f"the process that scored it died ({how})", _MEMORY)
         self._deaths_at_start += not worker.ready
         if self._deaths_at_start >= _MOST_DEATHS_AT_START:
             raise WorkersBroken(f"The processes that score calls die as they start ({how})", _NO_START)
@@ -240,15 +240,15 @@ def _score(scorer: Scorer, source: Source, pipe: Connection) -> CallResult | Fai
     try:
         return scorer(source, lambda seconds: pipe.send(_Length(seconds)))
     except CallError as error:
-        return _failure(source, error.stage, error.reason, error.advice)
+        return Failure.of(source, error.stage, error.reason, error.advice)
     except WellheardError as error:
         return _Hopeless(error)
     except MemoryError:
-        return _failure(source, "batch", "memory ran out", _MEMORY)
+        return Failure.of(source, "batch", "memory ran out", _MEMORY)
     except Exception as error:
         # The exception's own text is left out: it may hold what a person said.
         reason = f"{type(error).__name__} in {_our_last_line(error.__traceback__)}"
-        return _failure(source, "batch", reason, _REPORT)
+        return Failure.of(source, "batch", reason, _REPORT)
 
 
 def _our_last_line(traceback: TracebackType | None) -> str:
@@ -259,14 +259,3 @@ def _our_last_line(traceback: TracebackType | None) -> str:
         if module.startswith("wellheard.") and module != __name__:
             place = f"{Path(frame.f_code.co_filename).name}, line {line}"
     return place
-
-
-def _failure(source: Source, stage: str, reason: str, advice: str) -> Failure:
-    return Failure(
-        call_id=source.info.call_id,
-        agent_id=source.info.agent_id,
-        path=source.paths[0],
-        stage=stage,
-        reason=reason,
-        advice=advice,
-    )

@@ -14,7 +14,9 @@ from dialogues import dialogue
 from msgspec.structs import replace
 from rich.console import Console
 
+from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.batch import Failed, Outcome, Scored, Started
+from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.pipeline.errors import CannotWrite, NoResults
 from wellheard.pipeline.records import CallInfo, Failure, clock
 from wellheard.views import agents as agents_view
@@ -327,6 +329,12 @@ def test_weak_spots_read_well():
 # --- agents
 
 
+def days_of(*scored: tuple[str, list[float | None]]) -> pa.Table:
+    """Rows of the dataset `agents`, made of such calls."""
+    days = summarise(calls_of(*scored), SCHEMAS["marks"].empty_table())
+    return pa.Table.from_pylist(days, schema=SCHEMAS["agents"])
+
+
 def calls_of(*scored: tuple[str, list[float | None]]) -> pa.Table:
     """Rows of the dataset `calls`: for each agent the scores of the calls, one a call."""
     return pa.Table.from_pylist(
@@ -335,7 +343,9 @@ def calls_of(*scored: tuple[str, list[float | None]]) -> pa.Table:
                 "call_id": f"{agent}-{i}",
                 "agent_id": agent,
                 "agent_name": f"name {i}",
+                "date": f"2025-02-{i % 7 + 1:02}",
                 "team": None,
+                "region": None,
                 "started_at": i,
                 "duration_s": 1800.0,
                 "scores": [{"rubric": "pec", "score": score, "counted": 3, "unsure": 1}],
@@ -347,17 +357,17 @@ def calls_of(*scored: tuple[str, list[float | None]]) -> pa.Table:
 
 
 def test_an_agents_score_is_the_mean_of_the_calls_that_have_one():
-    (row,) = agents_view.agents(calls_of(("A1", [0.5, 1.0, None]))).to_pylist()
+    (row,) = agents_view.agents(days_of(("A1", [0.5, 1.0, None]))).to_pylist()
     assert (row["calls"], row["pec_calls"], row["pec"]) == (3, 2, 0.75)
     assert (row["hours"], row["unsure"]) == (1.5, 0.25)
     assert row["agent_name"] == "name 2", "the last one told"
 
 
 def test_the_interval_of_a_mean_is_students_with_the_spread_of_all_agents():
-    one, two = agents_view.agents(calls_of(("A1", [0.4, 0.6]), ("A2", [0.5]))).to_pylist()
+    one, two = agents_view.agents(days_of(("A1", [0.4, 0.6]), ("A2", [0.5]))).to_pylist()
     # One degree of freedom, t = 12.706, s = 0.1414: ± 1.27, kept between 0 and 1.
     assert (one["pec_low"], one["pec_high"]) == (0, 1)
-    many = agents_view.agents(calls_of(("A1", [0.4, 0.6] * 50), ("A2", [0.5]))).to_pylist()
+    many = agents_view.agents(days_of(("A1", [0.4, 0.6] * 50), ("A2", [0.5]))).to_pylist()
     # 99 degrees of freedom, t = 1.984, s = 0.1005.
     assert many[0]["pec_high"] - many[0]["pec"] == pytest.approx(1.984 * 0.1005 / 10, abs=1e-4)
     assert many[1]["pec_high"] - many[1]["pec"] == pytest.approx(1.984 * 0.1005, abs=1e-4)
@@ -366,7 +376,7 @@ def test_the_interval_of_a_mean_is_students_with_the_spread_of_all_agents():
 
 def test_where_the_spread_cannot_be_told_there_is_no_interval():
     for scores in ([0.5], [0.5, 0.5], [None]):
-        (row,) = agents_view.agents(calls_of(("A1", scores))).to_pylist()
+        (row,) = agents_view.agents(days_of(("A1", scores))).to_pylist()
         assert (row["pec_low"], row["pec_high"]) == (None, None)
 
 

@@ -18,26 +18,22 @@ from wellheard.views.screen import percent, plain
 CONFIDENCE = 0.95
 # Below so many columns, teams are left to the other formats.
 WIDE = 100
-COLUMNS = ("call_id", "agent_id", "agent_name", "team", "started_at", "duration_s", "scores")
-"""What `agents` needs of the dataset `calls`."""
+COLUMNS = ("agent_id", "date", "agent_name", "team", "calls", "seconds", "rubrics")
+"""What `agents` needs of the dataset `agents`."""
 
 
-def agents(calls: pa.Table) -> pa.Table:
-    """One row an agent, by `agent_id`, of the calls given (`COLUMNS`).
+def agents(days: pa.Table) -> pa.Table:
+    """One row an agent, by `agent_id`, of the agents' days given (`COLUMNS`).
 
     Columns: `agent_id, agent_name, team, calls, hours, unsure` (share of the marks with occasion), and for
     each rubric R: `R` (mean score, 0 to 1), `R_low`, `R_high`, `R_calls` (those that have a score). Calls
     without a score are left out of the mean; where nothing can be said, there is null.
     """
     of_agent: dict[str, list[dict[str, Any]]] = {}
-    for call in (
-        calls.select(list(COLUMNS))
-        .sort_by([("started_at", "ascending"), ("call_id", "ascending")])
-        .to_pylist()
-    ):
-        of_agent.setdefault(call["agent_id"], []).append(call)
+    for day in days.select(list(COLUMNS)).sort_by("date").to_pylist():
+        of_agent.setdefault(day["agent_id"], []).append(day)
     rubrics = sorted(
-        {entry["rubric"] for own in of_agent.values() for call in own for entry in call["scores"]}
+        {entry["rubric"] for own in of_agent.values() for day in own for entry in day["rubrics"]}
     )
     scores = {
         rubric: {agent_id: list(_scores(own, rubric)) for agent_id, own in of_agent.items()}
@@ -46,14 +42,14 @@ def agents(calls: pa.Table) -> pa.Table:
     spread = {rubric: _spread_within(list(scores[rubric].values())) for rubric in rubrics}
     rows = []
     for agent_id, own in sorted(of_agent.items()):
-        counted = sum(entry["counted"] for call in own for entry in call["scores"])
-        unsure = sum(entry["unsure"] for call in own for entry in call["scores"])
+        counted = sum(entry["counted"] for day in own for entry in day["rubrics"])
+        unsure = sum(entry["unsure"] for day in own for entry in day["rubrics"])
         row: dict[str, Any] = {
             "agent_id": agent_id,
             "agent_name": _last_told(own, "agent_name"),
             "team": _last_told(own, "team"),
-            "calls": len(own),
-            "hours": fsum(call["duration_s"] for call in own) / 3600,
+            "calls": sum(day["calls"] for day in own),
+            "hours": fsum(day["seconds"] for day in own) / 3600,
             "unsure": unsure / (counted + unsure) if counted + unsure else None,
         }
         for rubric in rubrics:
@@ -118,11 +114,11 @@ def _overall(row: dict[str, Any], rubrics: Sequence[str]) -> float:
     return fsum(known) / len(known) if known else 2.0
 
 
-def _scores(calls: Iterable[dict[str, Any]], rubric: str) -> Iterable[float]:
-    for call in calls:
-        for entry in call["scores"]:
-            if entry["rubric"] == rubric and entry["score"] is not None:
-                yield entry["score"]
+def _scores(days: Iterable[dict[str, Any]], rubric: str) -> Iterable[float]:
+    for day in days:
+        for entry in day["rubrics"]:
+            if entry["rubric"] == rubric:
+                yield from entry["scores"]
 
 
 def _spread_within(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
@@ -146,8 +142,8 @@ def _mean(
     return mean, max(mean - half, 0.0), min(mean + half, 1.0)
 
 
-def _last_told(calls: Sequence[dict[str, Any]], column: str) -> str | None:
-    return next((call[column] for call in reversed(calls) if call[column] is not None), None)
+def _last_told(days: Sequence[dict[str, Any]], column: str) -> str | None:
+    return next((day[column] for day in reversed(days) if day[column] is not None), None)
 
 
 def _schema(rubrics: Iterable[str]) -> pa.Schema:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
+from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.batch import Outcome
 from wellheard.pipeline.datasets import SCHEMAS, agent_of
 from wellheard.pipeline.ingest import Found
@@ -16,7 +17,6 @@ from wellheard.views import agents
 from wellheard.views.progress import duration, speed
 from wellheard.views.screen import counted, plain
 
-CALL_COLUMNS = agents.COLUMNS
 # A summary must stay one: the rest is in the results.
 AGENTS_SHOWN = FAILURES_SHOWN = NOTES_SHOWN = 20
 
@@ -46,13 +46,14 @@ def show_outcome(
 ) -> None:
     """How the agents of this run did, what failed and why, where the results lie; the last line sums up.
 
-    `calls` are the rows of the calls that were scored in this run (`CALL_COLUMNS`).
+    `calls` are the rows of the calls that were scored in this run (`pipeline.agents.SUMMED_UP`).
     """
     folder = shlex.quote(str(results))
     _at_most(console, [f"Note: {note}" for note in outcome.notes], NOTES_SHOWN, "more notes", "dim")
     if calls.num_rows:
         console.print()
-        rows = agents.agents(calls)
+        days = summarise(calls, SCHEMAS["marks"].empty_table())
+        rows = agents.agents(pa.Table.from_pylist(days, schema=SCHEMAS["agents"]))
         agents.show(console, agents.lowest(rows, AGENTS_SHOWN))
         if rows.num_rows > AGENTS_SHOWN:
             more = counted(rows.num_rows - AGENTS_SHOWN, "agent")
