@@ -22,7 +22,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/wellheard
 	cd $(VENV)/typing && MYPYPATH=. ../bin/mypy --config-file wellheard/pyproject.toml \
-		-m wellheard.cli -p wellheard.pipeline -p wellheard.rubrics -p wellheard.models -p wellheard.views
+		-m wellheard.cli -p wellheard.pipeline -p wellheard.rubrics -p wellheard.models -p wellheard.training -p wellheard.views
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -6,14 +6,26 @@ What is heavy to import is imported by the command that needs it, so that `--hel
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wellheard.pipeline.errors import CallError, ExitCode, NoInput, WellheardError
+from wellheard.pipeline.errors import BadSettings, CallError, ExitCode, NoInput, WellheardError
 from wellheard.views.screen import screen, visible
 from wellheard.views.tables import Format, give
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wellheard.pipeline.batch import Outcome
+    from wellheard.pipeline.ingest import Found
+    from wellheard.pipeline.settings import Settings
+    from wellheard.rubrics.loader import Rubric
+    from wellheard.training.agreement import Judgement
+    from wellheard.training.labelled import LabelledCall
+    from wellheard.views.progress import Tally
 
 app = typer.Typer(
     name="wellheard",
@@ -115,22 +127,44 @@ def score(
 
     Exit code: 0 all calls were scored, 3 some were not, 2 wrong usage, 1 a crash.
     """
-    from functools import partial
-
-    from wellheard.pipeline import batch, ingest, machine
+    from wellheard.pipeline import ingest
     from wellheard.pipeline import settings as settings_file
     from wellheard.pipeline.agents import SUMMED_UP
-    from wellheard.pipeline.call import CallScorer
     from wellheard.pipeline.store import Results
-    from wellheard.rubrics import loader
+    from wellheard.rubrics import language_model, loader
     from wellheard.views import night
-    from wellheard.views.progress import Tally, progress
 
     console = screen()
     house = settings_file.load(settings)
-    for rubric in house.score.rubrics:
-        loader.load(rubric)
+    language_model.check(house.language_model, [loader.load(name) for name in house.score.rubrics])
     found = ingest.find(inputs, house.ingest, house.house)
+    outcome, tally = _run(console, found, results, house, jobs, threads)
+    failures = [*found.failures, *tally.failures]
+    agents_of_run = {source.info.agent_id for source in found.sources}
+    of_run = night.of_calls(tally.call_ids, agents_of_run)
+    calls = Results(results).table("calls", SUMMED_UP, of_run)
+    night.show_outcome(console, outcome, calls, failures, results)
+    if failures or outcome.interrupted:
+        raise typer.Exit(ExitCode.SOME_CALLS_FAILED)
+
+
+def _run(
+    console: "Console",
+    found: "Found",
+    results: Path,
+    house: "Settings",
+    jobs: int | None,
+    threads: int | None,
+) -> "tuple[Outcome, Tally]":
+    """Score what was found into a results folder, with progress."""
+    from functools import partial
+
+    from wellheard.pipeline import batch, machine
+    from wellheard.pipeline.call import CallScorer
+    from wellheard.pipeline.store import Results
+    from wellheard.views import night
+    from wellheard.views.progress import Tally, progress
+
     jobs, threads = machine.workers(len(found.sources), jobs, threads)
     night.show_found(console, found, jobs, threads)
     tally = Tally()
@@ -139,14 +173,7 @@ def score(
             writer.fail(failure)
         make_scorer = partial(CallScorer, house, results / ".wellheard" / "cache", threads)
         with progress(console, tally) as on_event:
-            outcome = batch.run(found.sources, make_scorer, writer, jobs, on_event)
-    failures = [*found.failures, *tally.failures]
-    agents_of_run = {source.info.agent_id for source in found.sources}
-    of_run = night.of_calls(tally.call_ids, agents_of_run)
-    calls = Results(results).table("calls", SUMMED_UP, of_run)
-    night.show_outcome(console, outcome, calls, failures, results)
-    if failures or outcome.interrupted:
-        raise typer.Exit(ExitCode.SOME_CALLS_FAILED)
+            return batch.run(found.sources, make_scorer, writer, jobs, on_event), tally
 
 
 @app.command()
@@ -278,6 +305,115 @@ def weak_spots(
     give(rows, form, out, lambda console: view.show(console, rows))
 
 
+@app.command()
+def evaluate(
+    labels: Annotated[
+        Path,
+        typer.Argument(metavar="LABELS", help="Labelled calls (JSON lines).", exists=True, dir_okay=False),
+    ],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Judge these recordings of the calls, not their text."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write all figures as JSON.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Measure how far the marks agree with people's, criterion by criterion.
+
+    LABELS has one call a line, with its turns and the answers that people gave (data/labelled/README.md).
+    An answer may be missing. With a manifest, its recordings of the same call_ids are transcribed and judged.
+
+    \b
+    wellheard evaluate our_calls.jsonl
+    wellheard evaluate our_calls.jsonl --manifest recordings.csv --json agreement.json
+    """
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.rubrics import language_model, loader
+    from wellheard.training import agreement, labelled
+    from wellheard.views import evaluation
+    from wellheard.views.files import write_text
+
+    house = settings_file.load(settings)
+    rubrics = [loader.load(name) for name in house.score.rubrics]
+    language_model.check(house.language_model, rubrics)
+    calls = labelled.read(labels, [f"{r.id}.{criterion.id}" for r in rubrics for criterion in r.criteria])
+    console = screen()
+    judgements: Sequence[Judgement]
+    shown: Mapping[tuple[str, str], Sequence[object]]
+    if manifest is None:
+        judgements, shown = _judge_text(console, calls, rubrics, house)
+    else:
+        judgements, shown = _judge_sound(console, calls, manifest, house)
+    figures = agreement.agreement(judgements)
+    if json:
+        write_text(json, evaluation.as_json(figures, judgements, shown))
+    evaluation.show(console, figures)
+
+
+def _judge_text(
+    console: "Console", calls: "Sequence[LabelledCall]", rubrics: "Sequence[Rubric]", house: "Settings"
+) -> "tuple[list[Judgement], dict[tuple[str, str], list[int]]]":
+    from wellheard.models.act_tagger import ActTagger
+    from wellheard.models.sentences import SentenceEncoder
+    from wellheard.pipeline import machine
+    from wellheard.rubrics.language_model import LanguageModelJudge
+    from wellheard.training import evaluate as judging
+    from wellheard.views.steps import steps
+
+    threads = machine.workers(1, 1, None)[1]
+    tagger = ActTagger(threads, house.models.path)
+    encoder = SentenceEncoder(house.models.path, threads)
+    with steps(console) as show:
+        return judging.from_text(
+            calls,
+            rubrics,
+            tagger,
+            encoder,
+            house.score,
+            LanguageModelJudge.of(house.language_model) if house.language_model else None,
+            lambda done: show("judged", done, len(calls)),
+        )
+
+
+def _judge_sound(
+    console: "Console", calls: "Sequence[LabelledCall]", manifest: Path, house: "Settings"
+) -> "tuple[list[Judgement], dict[tuple[str, str], list[tuple[float, float]]]]":
+    from tempfile import TemporaryDirectory
+
+    from wellheard.pipeline import ingest
+    from wellheard.pipeline.store import Results
+    from wellheard.training import evaluate as judging
+    from wellheard.views import night
+
+    found = ingest.find([str(manifest)], house.ingest, house.house)
+    with TemporaryDirectory(prefix="wellheard-") as folder:
+        _, tally = _run(console, found, Path(folder), house, None, None)
+        night.show_failures(console, [*found.failures, *tally.failures], Path(folder))
+        return judging.from_sound(calls, Results(Path(folder)).table("marks").to_pylist())
+
+
+@app.command()
+def train() -> None:
+    """Train the shipped judges anew, from the labelled calls and the bank in data/. Takes hours.
+
+    For a clone of the project: it replaces models/acts.safetensors, rubrics/combination.json and
+    data/out_of_fold.parquet. The seed is fixed: the same data, libraries and kind of machine give the same.
+
+    \b
+    wellheard train
+    """
+    import os
+
+    from wellheard.training import train as training
+    from wellheard.training.acts import TrainSettings
+    from wellheard.views.steps import steps
+
+    with steps(screen()) as show:
+        training.train(
+            TrainSettings(), os.cpu_count() or 1, lambda what, done, total, _: show(what, done, total)
+        )
+
+
 @models_app.command("pull")
 def pull_models(
     names: Annotated[
@@ -287,8 +423,9 @@ def pull_models(
         str | None,
         typer.Option(envvar="HF_TOKEN", help="For models of the hub that ask for one.", show_envvar=True),
     ] = None,
+    settings: SettingsFile = None,
 ) -> None:
-    """Get models that are not there yet. This alone uses the network.
+    """Get models that are not there yet. Nothing else uses the network, but a language model if you name one.
 
     \b
     wellheard models pull
@@ -296,7 +433,13 @@ def pull_models(
     """
     from wellheard.models import store
     from wellheard.models.catalog import DEFAULT_PULL
+    from wellheard.pipeline import settings as settings_file
 
+    if settings_file.load(settings).house.sealed:
+        raise BadSettings(
+            "This house is sealed: nothing may be contacted",
+            "Copy the models' folder from another machine (docs/models.md).",
+        )
     wanted = names or DEFAULT_PULL
     store.pull(wanted, token, lambda line: print(visible(line), flush=True))
     print(f"The models are there: {', '.join(map(visible, wanted))}.")
@@ -333,8 +476,7 @@ def verify_models(
 def _models_folder(settings: Path | None) -> Path | None:
     from wellheard.pipeline import settings as settings_file
 
-    folder = settings_file.load(settings).models.folder
-    return Path(folder) if folder else None
+    return settings_file.load(settings).models.path
 
 
 NameOrFile = Annotated[
@@ -364,10 +506,9 @@ def lint_rubric(rubric: NameOrFile, form: RowFormat = Format.TABLE, out: RowFile
     wellheard rubric lint our_rubric.yaml
     """
     from wellheard.rubrics import loader
-    from wellheard.rubrics.signs import FOLDER
     from wellheard.views import rubrics as view
 
-    found = loader.lint(FOLDER / f"{rubric}.yaml" if rubric in loader.BUILT_IN else Path(rubric))
+    found = loader.lint(loader.FOLDER / f"{rubric}.yaml" if rubric in loader.BUILT_IN else Path(rubric))
     give(view.problems(found), form, out, lambda console: view.show_problems(console, found))
     if found:
         raise typer.Exit(ExitCode.USAGE)

@@ -37,7 +37,12 @@ class StageCache:
             self._sweep()
 
     def get_or_make(
-        self, stage: str, key_parts: Sequence[KeyPart], type_: type[T], make: Callable[[], T]
+        self,
+        stage: str,
+        key_parts: Sequence[KeyPart],
+        type_: type[T],
+        make: Callable[[], T],
+        worth_keeping: Callable[[T], bool] = lambda _: True,
     ) -> T:
         """What `make` returned when it was last called with this stage and key, else what it returns now.
 
@@ -53,9 +58,11 @@ class StageCache:
         if kept is not None:
             with suppress(zlib.error, msgspec.DecodeError, UnicodeDecodeError):
                 return msgspec.json.decode(zlib.decompress(kept), type=type_)
-        data = msgspec.json.encode(make())
-        with self._explain():
-            self._keep(path, zlib.compress(data))
+        made = make()
+        data = msgspec.json.encode(made)
+        if worth_keeping(made):
+            with self._explain():
+                self._keep(path, zlib.compress(data))
         # What is given out is the same now and later, also where a stage wrote 0 for 0.0: it is part of the
         # next stage's key.
         return msgspec.json.decode(data, type=type_)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wellheard.models import store
+from wellheard.models import store, trained
 from wellheard.models.roles import AgentLikeness
 from wellheard.models.sentences import SentenceEncoder
-from wellheard.pipeline import audio, diarize, listen, roles, score, transcribe
+from wellheard.pipeline import acts, audio, diarize, listen, roles, score, transcribe
 from wellheard.pipeline.cache import StageCache
 from wellheard.pipeline.records import (
+    Acts,
     CallInfo,
     CallResult,
     Conversation,
@@ -29,8 +30,10 @@ from wellheard.pipeline.records import (
 )
 from wellheard.pipeline.settings import Settings
 from wellheard.rubrics import loader
+from wellheard.rubrics.language_model import LanguageModelJudge
 
 if TYPE_CHECKING:
+    from wellheard.models.act_tagger import ActTagger
     from wellheard.models.diarizer import Diarizer
     from wellheard.models.whisper import Whisper
 
@@ -60,21 +63,37 @@ class CallScorer:
             Heard,
             lambda: listen.listen(conversation, self._settings.listen),
         )
+        acts_found = self._cache.get_or_make(
+            "acts",
+            [acts.VERSION, trained.fingerprint(trained.ACTS), conversation, heard, info],
+            Acts,
+            lambda: acts.tag(conversation, heard, info, self._tagger),
+        )
         scorecard = self._cache.get_or_make(
             "score",
             [
                 score.VERSION,
                 self._settings.score,
+                self._settings.language_model or "",
                 SentenceEncoder.fingerprint,
                 *self._rubrics,
                 conversation,
                 heard,
                 info,
+                acts_found,
             ],
             Scorecard,
             lambda: score.score(
-                conversation, heard, info, self._rubrics, self._encoder, self._settings.score
+                conversation,
+                heard,
+                info,
+                acts_found,
+                self._rubrics,
+                self._encoder,
+                self._settings.score,
+                self._language_model,
             ),
+            worth_keeping=lambda card: card.complete,
         )
         return CallResult(
             info=info,
@@ -86,6 +105,7 @@ class CallScorer:
             notes=(*info.notes, *conversation.notes),
             conversation=conversation,
             heard=heard,
+            acts=acts_found,
             scorecard=scorecard,
         )
 
@@ -162,8 +182,7 @@ class CallScorer:
 
     @cached_property
     def _models_folder(self) -> Path | None:
-        folder = self._settings.models.folder
-        return Path(folder) if folder else None
+        return self._settings.models.path
 
     @cached_property
     def _whisper(self) -> "Whisper":
@@ -186,6 +205,17 @@ class CallScorer:
     @cached_property
     def _diarizer_fingerprints(self) -> list[str]:
         return [self._fingerprint(self._settings.diarize.model), self._fingerprint(VOICE_PRINTS)]
+
+    @cached_property
+    def _tagger(self) -> "ActTagger":
+        from wellheard.models.act_tagger import ActTagger
+
+        return ActTagger(self._threads, self._models_folder)
+
+    @cached_property
+    def _language_model(self) -> LanguageModelJudge | None:
+        section = self._settings.language_model
+        return LanguageModelJudge.of(section) if section else None
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:

@@ -19,6 +19,8 @@ def _list_of(**fields: _Type) -> _Type:
     return pa.list_(pa.struct(list(fields.items())))
 
 
+_evidence = _list_of(start_s=_real, end_s=_real, speaker=_text, quote=_text)
+
 _columns: dict[str, dict[str, _Type]] = {
     "calls": {
         "call_id": _text,
@@ -50,7 +52,10 @@ _columns: dict[str, dict[str, _Type]] = {
         "silences": _list_of(start_s=_real, end_s=_real),
         "holds": _list_of(start_s=_real, end_s=_real),
         "interruptions": _list_of(at_s=_real, by=_text),
+        "sounds": _list_of(start_s=_real, end_s=_real, kind=_text),
         "scores": _list_of(rubric=_text, score=_real, counted=_whole, unsure=_whole),
+        "answers": _list_of(criterion=_text, yes=_real, no=_real, na=_real),
+        "tokens": _whole,
         "notes": pa.list_(_text),
     },
     "turns": {
@@ -72,13 +77,25 @@ _columns: dict[str, dict[str, _Type]] = {
         "rubric_version": _text,
         "criterion": _text,
         "answer": _text,
+        "leaning": _text,
         "confidence": _real,
         "weight": _real,
         "critical": pa.bool_(),
         "reason": _text,
-        "evidence": _list_of(start_s=_real, end_s=_real, speaker=_text, quote=_text),
+        "evidence": _evidence,
+        "absence": pa.struct(
+            [("start_s", _real), ("end_s", _real), ("nearest", _evidence), ("intelligible", _real)]
+        ),
         "judge": _text,
         "judge_version": _text,
+    },
+    "acts": {
+        "call_id": _text,
+        "agent_id": _text,
+        "date": _text,
+        "turn": _whole,
+        "act": _text,
+        "probability": _real,
     },
     "agents": {
         "agent_id": _text,
@@ -108,6 +125,7 @@ SCHEMAS: dict[str, pa.Schema] = {dataset: pa.schema(columns) for dataset, column
 PARTITIONED_BY: dict[str, tuple[str, ...]] = {
     "calls": ("agent_id", "date"),
     "turns": ("agent_id", "date"),
+    "acts": ("agent_id", "date"),
     "marks": ("agent_id", "date"),
     "agents": ("date",),
     "failures": ("date",),
@@ -145,6 +163,11 @@ def call_row(call_id: str, result: CallResult, zone: tzinfo) -> dict[str, Any]:
             }
             for rubric, score in sorted(result.scorecard.scores.items())
         ],
+        "answers": [
+            {"criterion": criterion, "yes": yes, "no": no, "na": na}
+            for criterion, (yes, no, na) in sorted(result.acts.answers.items())
+        ],
+        "tokens": result.scorecard.tokens,
         "notes": result.notes,
     }
 
@@ -161,6 +184,13 @@ def turn_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:
             "text": turn.text,
             "words": msgspec.to_builtins(turn.words),
         }
+
+
+def act_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:
+    """The call's rows in `acts`: what each turn shows, as far as it is not next to nothing."""
+    for number, acts in enumerate(result.acts.turns):
+        for act, probability in acts.items():
+            yield {"call_id": call_id, "turn": number, "act": act, "probability": probability}
 
 
 def mark_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:

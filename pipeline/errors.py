@@ -96,3 +96,7 @@ class CannotWrite(WellheardError):
 
 class DamagedResults(WellheardError):
     """A file of the results cannot be read."""
+
+
+class BadLabels(WellheardError):
+    """Labelled calls cannot be used; the reason names file and line."""

@@ -159,6 +159,12 @@ class Interruption(Record):
     by: Speaker
 
 
+class Sound(Span):
+    """Something heard behind the customer: `kind` is dog, baby, child_laughter …"""
+
+    kind: str
+
+
 class Party(Record):
     """How much and how fast a speaker talks: share of the call (0 to 1), seconds, words a minute."""
 
@@ -182,6 +188,29 @@ class Heard(Record):
     holds: tuple[Span, ...]
     interruptions: tuple[Interruption, ...]
     overlap_s: float
+    sounds: tuple[Sound, ...] = ()
+
+
+class TurnInput(Record):
+    """A turn as the act tagger sees it: who speaks, the words, the silence before, what is known besides."""
+
+    speaker: Speaker
+    text: str
+    pause_s: float
+    overlap_s: float
+    sound: str | None
+    facts: dict[str, float]
+
+
+class Acts(Record):
+    """What is done: for each turn of the conversation the acts it shows, with a probability from 0 to 1.
+
+    `answers` are what the same net makes of the whole call: per built-in criterion the probabilities of yes,
+    no and na.
+    """
+
+    turns: tuple[dict[str, float], ...]
+    answers: dict[str, tuple[float, float, float]]
 
 
 class Evidence(Record):
@@ -193,27 +222,52 @@ class Evidence(Record):
     quote: str
 
 
+class Absence(Record):
+    """Where something belonged that was not said.
+
+    `nearest` is what came nearest to it there; `intelligible` is the mean probability of the words of that
+    stretch, as the recogniser heard them: below about 0.6 it may have been said and not understood.
+    """
+
+    start_s: float
+    end_s: float
+    nearest: tuple[Evidence, ...]
+    intelligible: float
+
+
 class Mark(Record):
-    """The answer to one criterion of one call, with what proves it and who gave it."""
+    """The answer to one criterion of one call, with what proves it and who gave it.
+
+    `leaning` is what an unsure judge would have answered, else the answer. `absence` stands with a no that
+    rests on something not said.
+    """
 
     rubric: str
     rubric_version: str
     criterion: str
     answer: Answer
+    leaning: Answer
     confidence: float
     weight: float
     critical: bool
     reason: str
     evidence: tuple[Evidence, ...]
+    absence: Absence | None
     judge: str
     judge_version: str
 
 
 class Scorecard(Record):
-    """All marks of a call, and per rubric the score: a share from 0 to 1, or None if nothing counted."""
+    """All marks of a call, and per rubric the score: a share from 0 to 1, or None if nothing counted.
+
+    `tokens` are what a language model has read and written for it, if one was asked; without `complete` it
+    did not answer, and may answer when it is asked again.
+    """
 
     marks: tuple[Mark, ...]
     scores: dict[str, float | None]
+    tokens: int = 0
+    complete: bool = True
 
 
 class CallResult(Record):
@@ -228,6 +282,7 @@ class CallResult(Record):
     notes: tuple[str, ...]
     conversation: Conversation
     heard: Heard
+    acts: Acts
     scorecard: Scorecard
 
 

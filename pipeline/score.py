@@ -1,21 +1,33 @@
 """Score: answer the criteria of each rubric, with a confidence and the words that prove it."""
 
-import json
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import msgspec
 
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.pipeline.errors import BadRubric, UnknownLanguage
-from wellheard.pipeline.records import CallInfo, Conversation, Heard, Mark, Scorecard, quote
+from wellheard.pipeline.records import (
+    Absence,
+    Acts,
+    CallInfo,
+    Conversation,
+    Heard,
+    Mark,
+    Scorecard,
+    Turn,
+    quote,
+)
 from wellheard.pipeline.settings import Score
-from wellheard.rubrics import facts, signs, wordings
-from wellheard.rubrics.judges import JUDGES, Verdict
+from wellheard.rubrics import facts, own_acts
+from wellheard.rubrics.acts import ABOUT_THE_CUSTOMER, CUSTOMER_ACTS
+from wellheard.rubrics.judges import JUDGES, Judge, Missed, Verdict
+from wellheard.rubrics.language_model import LanguageModelJudge, LanguageVerdict
 from wellheard.rubrics.loader import Criterion, Rubric
+from wellheard.rubrics.own_acts import OwnAct
 from wellheard.rubrics.rules import Findings
 
-VERSION = "2"
+VERSION = "3"
 # Below these, who is who and which language is spoken are guesses, and so is every mark.
 SURE_OF_ROLES = 0.8
 SURE_OF_LANGUAGE = 0.6
@@ -29,9 +41,11 @@ def score(
     conversation: Conversation,
     heard: Heard,
     info: CallInfo,
+    acts: Acts,
     rubrics: Sequence[Rubric],
     encoder: SentenceEncoder,
     settings: Score,
+    language_model: LanguageModelJudge | None,
 ) -> Scorecard:
     """Answer every criterion of every rubric; speakers must have been judged.
 
@@ -44,26 +58,38 @@ def score(
     """
     marks: list[Mark] = []
     scores: dict[str, float | None] = {}
-    found: dict[str, Findings] = {}
+    verdicts: list[Verdict] = []
+    judges = dict(JUDGES)
+    if language_model is not None:
+        judges[language_model.name] = _asking(language_model, conversation, info)
+    found = find(conversation, heard, info, acts)
     for rubric in rubrics:
         if rubric.id in scores:
             raise BadRubric(f"Two rubrics are called {rubric.id}", "Give one of them another `id`.")
         if conversation.language not in rubric.languages:
             raise UnknownLanguage(
-                f"The rubric {rubric.id} has no wording for the language {conversation.language!r}",
-                f"It has for: {', '.join(rubric.languages)}. Give the call's right language in the manifest, "
-                "or add wording (docs/rubrics.md).",
+                f"The rubric {rubric.id} is not for calls in the language {conversation.language!r}",
+                f"It is for: {', '.join(rubric.languages)}. Give the call's right language in the manifest, "
+                "or add the language to the rubric (docs/rubrics.md).",
             )
-        added = json.dumps(msgspec.to_builtins(rubric.wording), sort_keys=True)
-        if added not in found:
-            found[added] = find(conversation, heard, info, encoder, added)
-        own = [
-            _mark(rubric, criterion, found[added], conversation, info, settings)
-            for criterion in rubric.criteria
-        ]
-        marks += own
-        scores[rubric.id] = share_of_yes(own)
-    return Scorecard(marks=tuple(marks), scores=scores)
+        asked_of = found
+        if rubric.acts:
+            asked_of = _with_own_acts(found, rubric.acts, conversation.turns, encoder)
+        of_rubric: list[Mark] = []
+        for criterion in rubric.criteria:
+            judge = judges[criterion.judge]
+            verdict = judge.answer(f"{rubric.id}.{criterion.id}", criterion, asked_of, conversation.turns)
+            verdicts.append(verdict)
+            of_rubric.append(_mark(rubric, criterion, judge, verdict, conversation, info, settings))
+        marks += of_rubric
+        scores[rubric.id] = share_of_yes(of_rubric)
+    asked = [verdict for verdict in verdicts if isinstance(verdict, LanguageVerdict)]
+    return Scorecard(
+        marks=tuple(marks),
+        scores=scores,
+        tokens=sum(verdict.tokens.prompt + verdict.tokens.completion for verdict in asked),
+        complete=all(verdict.answered for verdict in asked),
+    )
 
 
 def share_of_yes(marks: Sequence[Mark]) -> float | None:
@@ -72,54 +98,76 @@ def share_of_yes(marks: Sequence[Mark]) -> float | None:
     return sum(mark.weight for mark in marks if mark.answer == "yes") / counted if counted else None
 
 
-def find(
-    conversation: Conversation, heard: Heard, info: CallInfo, encoder: SentenceEncoder, added: str = "{}"
-) -> Findings:
-    """What the rules ask of a call; `added` is a rubric's own wording as JSON."""
+def find(conversation: Conversation, heard: Heard, info: CallInfo, acts: Acts) -> Findings:
+    """What the built-in rubrics' rules ask of a call."""
     turns = conversation.turns
-    words = wordings.shipped(conversation.language).words
-    of_turns = facts.find(turns, heard, info, words)
-    bank = _bank(encoder, conversation.language, added)
     return Findings(
         speakers=tuple(turn.speaker for turn in turns),
-        signs=signs.recognise(turns, of_turns, bank, wordings.sign_settings(), encoder),
-        facts=of_turns,
+        acts=acts.turns,
+        facts=facts.find(turns, heard, info, facts.words_of(conversation.language)),
         holds=tuple(facts.turns_around(hold, turns) for hold in heard.holds),
+        answers=acts.answers,
+        called={},
     )
 
 
-@lru_cache(maxsize=16)
-def _bank(encoder: SentenceEncoder, language: str, added: str) -> signs.Bank:
-    """The vectors of a language's wording: some seconds of work, once for all calls of a worker."""
-    own = msgspec.json.decode(added, type=dict[str, dict[str, signs.Examples]])
-    return signs.Bank(wordings.together(language, own), encoder)
+def _with_own_acts(
+    found: Findings, own: Mapping[str, OwnAct], turns: Sequence[Turn], encoder: SentenceEncoder
+) -> Findings:
+    recognised = own_acts.recognise(turns, own, encoder)
+    return msgspec.structs.replace(
+        found,
+        acts=tuple(built_in | of_house for built_in, of_house in zip(found.acts, recognised, strict=True)),
+        called={name: act.called for name, act in own.items()},
+    )
 
 
 def _mark(
     rubric: Rubric,
     criterion: Criterion,
-    found: Findings,
+    judge: Judge,
+    verdict: Verdict,
     conversation: Conversation,
     info: CallInfo,
     settings: Score,
 ) -> Mark:
-    judge = JUDGES[criterion.judge]
-    verdict = judge.answer(criterion, found, conversation.turns)
-    doubt = _doubt(criterion, verdict, conversation, info)
-    if doubt is None and verdict.confidence < settings.unsure_below:
+    doubt = None if verdict.answer == "unsure" else _doubt(criterion, verdict, conversation, info)
+    if doubt is None and verdict.answer != "unsure" and verdict.confidence < settings.unsure_below:
         doubt = "Not sure enough"
     return Mark(
         rubric=rubric.id,
         rubric_version=rubric.version,
         criterion=criterion.id,
         answer=verdict.answer if doubt is None else "unsure",
+        leaning=verdict.answer,
         confidence=verdict.confidence,
         weight=criterion.weight,
         critical=criterion.critical,
         reason=verdict.reason if doubt is None else f"{doubt} to say {verdict.answer}. {verdict.reason}",
         evidence=tuple(quote(conversation.turns[turn]) for turn in verdict.turns),
+        absence=None if verdict.missed is None else _absence(verdict.missed, conversation.turns),
         judge=judge.name,
         judge_version=judge.version,
+    )
+
+
+def _asking(model: LanguageModelJudge, conversation: Conversation, info: CallInfo) -> Judge:
+    """A language model as a judge of this call."""
+
+    def answer(_: str, criterion: Criterion, __: Findings, turns: Sequence[Turn]) -> Verdict:
+        return model.answer(criterion, turns, conversation.language, info.agent_name)
+
+    return Judge(name=model.name, version=model.version, answer=answer)
+
+
+def _absence(missed: Missed, turns: Sequence[Turn]) -> Absence:
+    stretch = turns[missed.first : missed.last + 1]
+    words = [word.probability for turn in stretch for word in turn.words]
+    return Absence(
+        start_s=stretch[0].start_s,
+        end_s=max(turn.end_s for turn in stretch),
+        nearest=tuple(quote(turns[turn]) for turn in missed.nearest),
+        intelligible=round(fmean(words), 3),
     )
 
 
@@ -140,8 +188,8 @@ def _doubt(criterion: Criterion, verdict: Verdict, conversation: Conversation, i
 
 def _needs_customer(criterion: Criterion) -> bool:
     """Whether the rule asks for anything that only the customer's side can show."""
-    of_customer = {*signs.CUSTOMER_ACTS, *signs.OWN_SIGNS, *signs.ABOUT_THE_CUSTOMER, *CUSTOMER_FACTS}
-    named = criterion.rule.signs().union(*(condition.names() for condition in criterion.rule.conditions()))
+    of_customer = {*CUSTOMER_ACTS, *ABOUT_THE_CUSTOMER, *CUSTOMER_FACTS}
+    named = criterion.rule.acts().union(*(condition.names() for condition in criterion.rule.conditions()))
     return bool(named & of_customer)
 
 
@@ -157,5 +205,5 @@ def _may_come_later(criterion: Criterion, verdict: Verdict) -> bool:
     return not all(
         condition.where == "opening"
         for condition in rule.conditions()
-        if condition.sign is not None or condition.fact is not None
+        if condition.act is not None or condition.fact is not None
     )

@@ -23,11 +23,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class House(Section):
-    """The company whose calls these are. `timezone` is an IANA name; `languages` are those spoken."""
+    """The company whose calls these are. `timezone` is an IANA name; `languages` are those spoken.
+
+    In a `sealed` house nothing may be contacted, not even to get models.
+    """
 
     company: str | None = None
     timezone: str = "UTC"
     languages: tuple[str, ...] = ("en", "ru", "pl", "ro")
+    sealed: bool = False
 
 
 class Ingest(Section):
@@ -82,6 +86,25 @@ class Models(Section):
 
     folder: str | None = None
 
+    @property
+    def path(self) -> Path | None:
+        """The folder, if there is one."""
+        return Path(self.folder) if self.folder else None
+
+
+class LanguageModel(Section):
+    """A language model that may answer criteria, at an OpenAI-compatible `url` (docs/language-model.md).
+
+    `samples` are the answers asked for each mark; `most_characters` is the longest transcript that is sent.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^@\s]+$")]
+    model: Annotated[str, Meta(min_length=1)]
+    timeout_s: Positive = 60.0
+    retries: Annotated[int, Meta(ge=0)] = 2
+    samples: Annotated[int, Meta(ge=1)] = 1
+    most_characters: Annotated[int, Meta(ge=1)] = 24_000
+
 
 class Settings(Section):
     """All sections."""
@@ -93,6 +116,7 @@ class Settings(Section):
     listen: Listen = Listen()
     score: Score = Score()
     models: Models = Models()
+    language_model: LanguageModel | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -104,7 +128,8 @@ def load(path: Path | None) -> Settings:
     """Read a settings file; without one, everything has its default.
 
     Raises:
-        BadSettings: the file is missing, is no TOML, or a name or value in it is wrong.
+        BadSettings: the file is missing, is no TOML, a name or value in it is wrong, or a sealed house has a
+            language model.
     """
     if path is None:
         return Settings()
@@ -123,4 +148,9 @@ def load(path: Path | None) -> Settings:
         raise BadSettings(
             f"{path}: {settings.house.timezone!r} is no time zone", "Use an IANA name such as Europe/Warsaw."
         ) from error
+    if settings.house.sealed and settings.language_model is not None:
+        raise BadSettings(
+            f"{path}: a sealed house contacts nothing, so it can have no language model",
+            "Remove [language_model], or `sealed` from [house].",
+        )
     return settings

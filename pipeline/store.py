@@ -1,8 +1,8 @@
-"""Results as Parquet: five datasets, each a folder under the results folder.
+"""Results as Parquet: six datasets, each a folder under the results folder.
 
-`calls`, `turns` and `marks` are hive-partitioned by `agent_id=…/date=…`, `agents` and `failures` by `date=…`.
-A partition is one file, rewritten whole and put in place by a rename, so no reader meets half a file. The
-date is the house's day of the call's start, or `unknown`. docs/results.md lists the columns.
+`calls`, `turns`, `acts` and `marks` are hive-partitioned by `agent_id=…/date=…`, `agents` and `failures` by
+`date=…`. A partition is one file, rewritten whole and put in place by a rename, so no reader meets half a
+file. The date is the house's day of the call's start, or `unknown`. docs/results.md lists the columns.
 """
 
 import json
@@ -29,6 +29,7 @@ from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.datasets import (
     PARTITIONED_BY,
     SCHEMAS,
+    act_rows,
     agent_of,
     call_row,
     day_of,
@@ -46,6 +47,7 @@ from wellheard.pipeline.whereabouts import Partition, Whereabouts
 _ORDER = {
     "calls": ("call_id",),
     "turns": ("call_id", "turn"),
+    "acts": ("call_id", "turn", "act"),
     "marks": ("call_id", "rubric", "criterion"),
     "failures": ("call_id", "path"),
 }
@@ -236,6 +238,7 @@ class Writer:
         kept = [call_id for call_id in calls["call_id"].to_pylist() if call_id not in drop]
         new: dict[str, list[dict[str, Any]]] = {
             "turns": [row for call_id, result in add for row in turn_rows(call_id, result)],
+            "acts": [row for call_id, result in add for row in act_rows(call_id, result)],
             "marks": [row for call_id, result in add for row in mark_rows(call_id, result)],
             "calls": [call_row(call_id, result, self._zone) for call_id, result in add],
         }
@@ -247,7 +250,8 @@ class Writer:
                 [(column, "ascending") for column in _ORDER[dataset]]
             )
         # A call comes last and goes first, so that none is ever without its turns and marks.
-        for dataset in ("turns", "marks", "calls") if add else ("calls", "turns", "marks"):
+        others = ("turns", "acts", "marks")
+        for dataset in (*others, "calls") if add else ("calls", *others):
             self._write(dataset, partition, tables[dataset])
         named = partition._asdict()
         return summarise(_with_columns(tables["calls"], named), _with_columns(tables["marks"], named))

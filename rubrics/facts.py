@@ -1,17 +1,22 @@
 """Facts: what can be checked in a turn without judging meaning: names, numbers, times, questions, pauses.
 
-What counts as a number word, a weekday or a way to give one's name differs by language and stands under
-`words` in `wording/<language>.yaml`.
+What counts as a number word, a weekday or a way to give one's name differs by language and stands in
+`words/<language>.yaml`.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 from rapidfuzz import fuzz
 
 from wellheard.pipeline.records import CallInfo, Heard, Record, Span, Turn
 from wellheard.rubrics.text import plain
+from wellheard.rubrics.yamlfile import Document, convert, refuse
+
+WORDS_FOLDER = Path(__file__).parent / "words"
 
 # Names are heard with another ending ("Марине") or spelling ("Corigan") than the manifest has.
 SAME_NAME = 80.0
@@ -57,6 +62,25 @@ class Words(Record):
     address: tuple[str, ...]
     email: tuple[str, ...]
     questions: tuple[str, ...]
+
+
+def languages() -> tuple[str, ...]:
+    """The languages in which facts can be found."""
+    return tuple(sorted(path.stem for path in WORDS_FOLDER.glob("*.yaml")))
+
+
+@cache
+def words_of(language: str) -> Words:
+    """The words of one of `languages`.
+
+    Raises:
+        BadRubric: somebody edited the file and it cannot be read any more.
+    """
+    document = Document(WORDS_FOLDER / f"{language}.yaml")
+    words: Words | None = convert(document, (), document.content, Words)
+    refuse(document.problems)
+    assert words is not None
+    return words
 
 
 FactsOfTurn = dict[str, float]

@@ -12,19 +12,23 @@ from typing import Any
 
 from wellheard.pipeline.errors import BadRubric
 from wellheard.pipeline.records import Record
-from wellheard.rubrics import wordings
+from wellheard.rubrics import facts
+from wellheard.rubrics.acts import ACTS
+from wellheard.rubrics.combination import COMBINATION
 from wellheard.rubrics.facts import FACTS
+from wellheard.rubrics.own_acts import FEWEST_EXAMPLES, OwnAct
 from wellheard.rubrics.rules import Condition, Rule, as_names
-from wellheard.rubrics.signs import FOLDER, SIGNS, Examples
-from wellheard.rubrics.yamlfile import Document, Problem
+from wellheard.rubrics.yamlfile import Document, Problem, convert, did_you_mean, refuse
 
 BUILT_IN = ("pec", "script", "resolution")
-JUDGES = ("rules",)
+FOLDER = Path(__file__).parent
+
+JUDGES = ("trained", "rules", "language-model")
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
-_RUBRIC_FIELDS = ("id", "version", "title", "languages", "criteria", "wording")
+_RUBRIC_FIELDS = ("id", "version", "title", "languages", "criteria", "acts")
 _CRITERION_FIELDS = ("id", "title", "means", "not_asked", "weight", "critical", "judge", "rule")
-_KINDS = ("sign", "fact", "identifiers", "wait", "all", "any", "none")
+_KINDS = ("act", "fact", "identifiers", "wait", "all", "any", "none")
 
 
 class Criterion(Record):
@@ -41,10 +45,10 @@ class Criterion(Record):
 
 
 class Rubric(Record):
-    """A checklist. `wording` is what it adds to the shipped wording: language → sign → examples.
+    """A checklist; `acts` are those that it adds to the built-in ones.
 
-    `fingerprint` changes with anything that its marks depend on and that no field shows: the shipped
-    wording and the settings of the signs.
+    `fingerprint` changes with what its marks depend on and no field shows: the words that facts are found by
+    and the trained combination.
     """
 
     id: str
@@ -52,7 +56,7 @@ class Rubric(Record):
     title: dict[str, str]
     languages: tuple[str, ...]
     criteria: tuple[Criterion, ...]
-    wording: dict[str, dict[str, Examples]]
+    acts: dict[str, OwnAct]
     fingerprint: str
 
 
@@ -63,14 +67,27 @@ def load(name_or_path: str) -> Rubric:
         BadRubric: there is no such rubric, or it is wrong; the reason names file and line.
     """
     document, rubric = _read(_path(name_or_path))
-    wordings.refuse(document.problems)
+    _check_training(document, rubric)
+    refuse(document.problems)
     assert rubric is not None
     return rubric
 
 
+def for_training() -> tuple[Rubric, ...]:
+    """The built-in rubrics, whether or not anything was trained for their rules."""
+    found = []
+    for name in BUILT_IN:
+        document, rubric = _read(_path(name))
+        refuse(document.problems)
+        assert rubric is not None
+        found.append(rubric)
+    return tuple(found)
+
+
 def lint(path: Path | str) -> list[Problem]:
     """Everything that is wrong with a rubric file, in the order of its lines; nothing if it can be used."""
-    document, _ = _read(Path(path))
+    document, rubric = _read(Path(path))
+    _check_training(document, rubric)
     return sorted(document.problems, key=lambda problem: problem.line)
 
 
@@ -94,7 +111,7 @@ def _path(name_or_path: str) -> Path:
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         raise BadRubric(
             f"There is no rubric {name_or_path!r}",
-            f"{wordings.did_you_mean(name_or_path, BUILT_IN)} Your own are named by their .yaml file.",
+            f"{did_you_mean(name_or_path, BUILT_IN)} Your own are named by their .yaml file.",
         )
     return path
 
@@ -112,13 +129,12 @@ def _read(path: Path) -> tuple[Document, Rubric | None]:
     version = _text(document, ("version",), content.get("version"))
     title = _title(document, ("title",), content.get("title"))
     languages = _languages(document, content)
-    added = {
-        language: wordings.examples(document, ("wording", language), signs)
-        for language, signs in _mapping(document, ("wording",), content.get("wording", {})).items()
-    }
-    criteria = _criteria(document, content.get("criteria"))
-    for place, criterion in criteria:
-        _check_wording(document, place, criterion, languages, added)
+    own = _own_acts(document, content.get("acts", {}))
+    known = {**ACTS, **own}
+    criteria = _criteria(document, content.get("criteria"), known)
+    used = set().union(*(criterion.rule.acts() for criterion in criteria))
+    for act in own.keys() - used:
+        document.problem(("acts", act), f"no rule uses the act “{act}”", "Use it in a rule, or leave it out.")
     if document.problems:
         return document, None
     return document, Rubric(
@@ -126,19 +142,31 @@ def _read(path: Path) -> tuple[Document, Rubric | None]:
         version=version,
         title=title,
         languages=languages,
-        criteria=tuple(criterion for _, criterion in criteria),
-        wording=added,
+        criteria=tuple(criteria),
+        acts=own,
         fingerprint=_fingerprint(languages),
     )
 
 
-def _criteria(document: Document, content: Any) -> list[tuple[tuple[str | int, ...], Criterion]]:
+def _check_training(document: Document, rubric: Rubric | None) -> None:
+    for i, criterion in enumerate(rubric.criteria if rubric is not None else ()):
+        assert rubric is not None
+        name = f"{rubric.id}.{criterion.id}"
+        if criterion.judge == "trained" and not COMBINATION.knows(name, criterion.rule):
+            document.problem(
+                ("criteria", i, "judge"),
+                f"nothing was trained for “{name}” with this rule",
+                "Write `judge: rules`.",
+            )
+
+
+def _criteria(document: Document, content: Any, acts: Iterable[str]) -> list[Criterion]:
     if content is None:
         return []
     if not isinstance(content, list) or not content:
         document.problem(("criteria",), "`criteria` is no list", "Begin each criterion with `- id: …`.")
         return []
-    found: list[tuple[tuple[str | int, ...], Criterion]] = []
+    found: list[Criterion] = []
     first: dict[str, int] = {}
     weights: list[float] = []
     for i, item in enumerate(content):
@@ -160,9 +188,9 @@ def _criteria(document: Document, content: Any) -> list[tuple[tuple[str | int, .
             first.setdefault(name, line)
         weight = _weight(document, (*place, "weight"), item.get("weight", 1))
         weights.append(weight)
-        criterion = _criterion(document, place, item, weight)
+        criterion = _criterion(document, place, item, weight, acts)
         if criterion is not None:
-            found.append((place, criterion))
+            found.append(criterion)
     if weights and not any(weights):
         document.problem(
             ("criteria", 0, "weight"), "all weights are 0", "Give at least one criterion a weight."
@@ -171,7 +199,11 @@ def _criteria(document: Document, content: Any) -> list[tuple[tuple[str | int, .
 
 
 def _criterion(
-    document: Document, place: tuple[str | int, ...], item: Mapping[str, Any], weight: float
+    document: Document,
+    place: tuple[str | int, ...],
+    item: Mapping[str, Any],
+    weight: float,
+    acts: Iterable[str],
 ) -> Criterion | None:
     before = len(document.problems)
     name = _text(document, (*place, "id"), item.get("id"), _ID)
@@ -183,14 +215,12 @@ def _criterion(
         document.problem((*place, "critical"), "`critical` is neither true nor false", "Write true or false.")
     judge = item.get("judge")
     if judge is not None and judge not in JUDGES:
-        document.problem(
-            (*place, "judge"), f"there is no judge “{judge}”", wordings.did_you_mean(str(judge), JUDGES)
-        )
+        document.problem((*place, "judge"), f"there is no judge “{judge}”", did_you_mean(str(judge), JUDGES))
     rule = None
     if "rule" in item:
-        rule = wordings.convert(document, (*place, "rule"), item["rule"], Rule)
+        rule = convert(document, (*place, "rule"), item["rule"], Rule)
     if rule is not None:
-        _check_rule(document, (*place, "rule"), rule)
+        _check_rule(document, (*place, "rule"), rule, acts)
     if len(document.problems) > before or rule is None or judge is None:
         return None
     return Criterion(
@@ -214,9 +244,7 @@ def _check_fields(
 ) -> None:
     for field in content:
         if field not in known:
-            document.problem(
-                (*place, field), f"there is no field “{field}”", wordings.did_you_mean(field, known)
-            )
+            document.problem((*place, field), f"there is no field “{field}”", did_you_mean(field, known))
     for field in required:
         if field not in content:
             document.problem(place, f"`{field}` is missing", f"Add `{field}:` here.")
@@ -280,7 +308,7 @@ def _mapping(document: Document, place: tuple[str | int, ...], value: Any) -> di
 
 
 def _languages(document: Document, content: Mapping[str, Any]) -> tuple[str, ...]:
-    languages = content.get("languages", list(wordings.languages()))
+    languages = content.get("languages", list(facts.languages()))
     if (
         not isinstance(languages, list)
         or not languages
@@ -289,25 +317,27 @@ def _languages(document: Document, content: Mapping[str, Any]) -> tuple[str, ...
         document.problem(("languages",), "`languages` is no list of languages", "Write for example [en, ru].")
         return ()
     for i, language in enumerate(languages):
-        if language not in wordings.languages():
+        if language not in facts.languages():
             document.problem(
                 ("languages", i),
                 f"there is no wording for the language “{language}”",
-                f"There is for: {', '.join(wordings.languages())}. docs/rubrics.md says how to add one.",
+                f"There is for: {', '.join(facts.languages())}. docs/rubrics.md says how to add one.",
             )
     return tuple(languages)
 
 
-def _check_rule(document: Document, place: tuple[str | int, ...], rule: Rule) -> None:
+def _check_rule(document: Document, place: tuple[str | int, ...], rule: Rule, acts: Iterable[str]) -> None:
     if rule.yes_when is None and rule.no_when is None:
         document.problem(place, "the rule never answers", "Give it `yes_when` or `no_when`.")
     for part in ("asked_when", "yes_when", "no_when"):
         condition = getattr(rule, part)
         if condition is not None:
-            _check_condition(document, (*place, part), condition)
+            _check_condition(document, (*place, part), condition, acts)
 
 
-def _check_condition(document: Document, place: tuple[str | int, ...], condition: Condition) -> None:
+def _check_condition(
+    document: Document, place: tuple[str | int, ...], condition: Condition, acts: Iterable[str]
+) -> None:
     kinds = [kind for kind in _KINDS if getattr(condition, kind) is not None]
     if len(kinds) != 1:
         found = " and ".join(f"`{kind}`" for kind in kinds) or "none of them"
@@ -315,18 +345,16 @@ def _check_condition(document: Document, place: tuple[str | int, ...], condition
             place, f"a condition has one of {', '.join(_KINDS)}; this has {found}", "Leave exactly one."
         )
     for field, known, what in (
-        ("sign", SIGNS, "sign"),
+        ("act", acts, "act"),
         ("fact", FACTS, "fact"),
-        ("after", (*SIGNS, *FACTS), "sign or fact"),
-        ("before", (*SIGNS, *FACTS), "sign or fact"),
-        ("unless", (*SIGNS, *FACTS), "sign or fact"),
+        ("after", (*acts, *FACTS), "act or fact"),
+        ("before", (*acts, *FACTS), "act or fact"),
+        ("unless", (*acts, *FACTS), "act or fact"),
     ):
         value = getattr(condition, field)
         for name in as_names(value) if value is not None else ():
             if name not in known:
-                document.problem(
-                    (*place, field), f"there is no {what} “{name}”", wordings.did_you_mean(name, known)
-                )
+                document.problem((*place, field), f"there is no {what} “{name}”", did_you_mean(name, known))
     for field, least in (("times", 1), ("identifiers", 1), ("within", 1)):
         value = getattr(condition, field)
         if value is not None and value < least:
@@ -337,28 +365,38 @@ def _check_condition(document: Document, place: tuple[str | int, ...], condition
         )
     for kind in ("all", "any", "none"):
         for i, part in enumerate(getattr(condition, kind) or ()):
-            _check_condition(document, (*place, kind, i), part)
+            _check_condition(document, (*place, kind, i), part, acts)
 
 
-def _check_wording(
-    document: Document,
-    place: tuple[str | int, ...],
-    criterion: Criterion,
-    languages: Iterable[str],
-    added: Mapping[str, Mapping[str, Examples]],
-) -> None:
-    """A sign that a rule uses must have wording in each of the rubric's languages."""
-    for language in languages:
-        if language in wordings.languages():
-            known = {*wordings.shipped(language).signs, *added.get(language, {})}
-            for sign in sorted(criterion.rule.signs() - known):
+def _own_acts(document: Document, content: Any) -> dict[str, OwnAct]:
+    found: dict[str, OwnAct] = {}
+    for name, value in _mapping(document, ("acts",), content).items():
+        place = ("acts", name)
+        if name in ACTS or name in FACTS:
+            document.problem(place, f"“{name}” is a built-in act or fact already", "Choose another name.")
+        if not _ID.fullmatch(name):
+            document.problem(place, f"“{name}” is no name of an act", "Use small letters, digits and _.")
+        act: OwnAct | None = convert(document, place, value, OwnAct)
+        if act is None:
+            continue
+        for field in ("like", "unlike"):
+            texts = getattr(act, field)
+            if len(set(texts)) < FEWEST_EXAMPLES:
                 document.problem(
-                    (*place, "rule"),
-                    f"the sign “{sign}” has no wording in the language “{language}”",
-                    f"Add examples under `wording: {language}: {sign}:`.",
+                    (*place, field),
+                    f"“{name}” has {len(set(texts))} different sentences under `{field}`",
+                    f"Give at least {FEWEST_EXAMPLES}, as people really say it.",
                 )
+        for text in sorted(set(act.like) & set(act.unlike)):
+            document.problem(place, f"“{text}” is both an example and a near miss", "Keep one of them.")
+        found[name] = act
+    return found
 
 
 def _fingerprint(languages: Iterable[str]) -> str:
-    files = [wordings.SIGNS_FILE, *(wordings.WORDING_FOLDER / f"{name}.yaml" for name in sorted(languages))]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    files = [facts.WORDS_FOLDER / f"{name}.yaml" for name in sorted(languages)]
+    return hashlib.sha256(
+        b"\0".join(
+            [*(path.read_bytes() for path in files if path.exists()), COMBINATION.fingerprint.encode()]
+        )
+    ).hexdigest()[:16]

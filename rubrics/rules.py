@@ -1,7 +1,7 @@
 """The rules of a rubric: what gives occasion for a criterion, what fulfils it and what violates it.
 
-A rule is read by people in the YAML file and by `weigh` here. It speaks of signs (what is done in a turn,
-`signs.py`) and facts (what can be checked in a turn without judging meaning, `facts.py`). Both come as
+A rule is read by people in the YAML file and by `weigh` here. It speaks of acts (what is done in a turn,
+`acts.py`) and facts (what can be checked in a turn without judging meaning, `facts.py`). Both come as
 confidences from 0 to 1, so a rule does not answer yes or no but says how likely each is.
 """
 
@@ -11,8 +11,8 @@ from math import exp
 from typing import Literal
 
 from wellheard.pipeline.records import Record, Speaker
+from wellheard.rubrics.acts import ACTS
 from wellheard.rubrics.facts import FACTS, IDENTIFIERS, OPENING_TURNS
-from wellheard.rubrics.signs import SIGNS
 
 Names = str | tuple[str, ...]
 
@@ -25,20 +25,20 @@ BACK_WITHIN_TURNS = 4
 class Condition(Record):
     """One thing to look for in a call.
 
-    It has exactly one of `sign`, `fact`, `identifiers`, `wait`, `all`, `any`, `none`.
+    It has exactly one of `act`, `fact`, `identifiers`, `wait`, `all`, `any`, `none`.
 
-    - `sign`, `fact`: a name, or several of which one will do; `by` narrows whose turns count.
+    - `act`, `fact`: a name, or several of which one will do; `by` narrows whose turns count.
     - `identifiers`: the customer has given at least so many different ones (name, number, date …).
     - `wait`: `any` wait announced or long enough to be a hold; `handled` if each was asked and thanked for.
     - `all`, `any`, `none`: several conditions together.
     - `where`: `opening` (the agent's first two turns), `ending` (the last eight turns) or `anywhere`.
-    - `after`: only turns after one with this sign, `within` so many of it; `before`: only before the first.
-    - `unless`: a sign in the same or the agent's next turn that undoes it.
+    - `after`: only turns after one with this act, `within` so many of it; `before`: only before the first.
+    - `unless`: an act in the same or the agent's next turn that undoes it.
     - `times`: in at least so many turns.
-    - `needs`: how sure a sign must be to count as more likely than not.
+    - `needs`: how sure an act must be to count as more likely than not.
     """
 
-    sign: Names | None = None
+    act: Names | None = None
     fact: Names | None = None
     identifiers: int | None = None
     wait: Literal["any", "handled"] | None = None
@@ -62,8 +62,8 @@ class Condition(Record):
                 yield from part.walk()
 
     def names(self) -> set[str]:
-        """The signs and facts that this condition itself names."""
-        named = (self.sign, self.fact, self.after, self.before, self.unless)
+        """The acts and facts that this condition itself names."""
+        named = (self.act, self.fact, self.after, self.before, self.unless)
         return {name for names in named if names is not None for name in as_names(names)}
 
 
@@ -83,8 +83,8 @@ class Rule(Record):
             if condition is not None:
                 yield from condition.walk()
 
-    def signs(self) -> set[str]:
-        """The names of all signs that it uses."""
+    def acts(self) -> set[str]:
+        """The names of all acts that it uses."""
         names: set[str] = set()
         for condition in self.conditions():
             names.update(condition.names() - set(FACTS))
@@ -98,7 +98,7 @@ class Rule(Record):
 class Finding(Record):
     """How likely a condition holds, from 0 to 1.
 
-    `shown` are the turns that show it, each with the sign or fact it shows; `lacks` says what is missing.
+    `shown` are the turns that show it, each with the act or fact it shows; `lacks` says what is missing.
     """
 
     likelihood: float
@@ -107,15 +107,22 @@ class Finding(Record):
 
 
 class Findings(Record):
-    """All that a rule may ask of a call: who speaks in each turn, and signs and facts of each turn.
+    """All that a rule may ask of a call: who speaks in each turn, and acts and facts of each turn.
 
-    `holds` are the turns before and after each stretch of silence that is long enough to be a hold.
+    `holds` are the turns before and after each stretch of silence that is long enough to be a hold. `answers`
+    is what the tagger makes of the whole call (`records.Acts`), `called` the names of a house's own acts.
     """
 
     speakers: tuple[str, ...]
-    signs: tuple[dict[str, float], ...]
+    acts: tuple[dict[str, float], ...]
     facts: tuple[dict[str, float], ...]
     holds: tuple[tuple[int, int], ...]
+    answers: dict[str, tuple[float, float, float]]
+    called: dict[str, str]
+
+    def phrase(self, name: str) -> str:
+        """An act or fact in the words of a reason."""
+        return self.called.get(name) or ACTS.get(name) or FACTS[name]
 
     @property
     def opening(self) -> int:
@@ -124,14 +131,14 @@ class Findings(Record):
         return own[-1] + 1 if own else 0
 
     def sure_of(self, turn: int, names: Names, needs: float = 0.5) -> float:
-        """How surely a turn shows one of the signs or facts, shifted so that `needs` becomes a half."""
+        """How surely a turn shows one of the acts or facts, shifted so that `needs` becomes a half."""
         found = max(
-            max(self.signs[turn].get(name, 0.0), self.facts[turn].get(name, 0.0)) for name in as_names(names)
+            max(self.acts[turn].get(name, 0.0), self.facts[turn].get(name, 0.0)) for name in as_names(names)
         )
         return shifted(found, needs)
 
     def anchors(self, names: Names) -> list[int]:
-        """The turns that show one of the signs; the likeliest one if none does for sure."""
+        """The turns that show one of the acts; the likeliest one if none does for sure."""
         sure = [self.sure_of(i, names) for i in range(len(self.speakers))]
         best = max(sure, default=0.0)
         return [i for i, value in enumerate(sure) if value >= min(0.5, best) and value > 0]
@@ -169,18 +176,13 @@ def weigh(condition: Condition, call: Findings) -> Finding:
         found = _together(part.shown for part in parts if part.likelihood >= 0.5)
         return Finding(
             likelihood=1 - max(part.likelihood for part in parts),
-            lacks=tuple(f"a call without {phrase(name)}" for _, name in found),
+            lacks=tuple(f"a call without {call.phrase(name)}" for _, name in found),
         )
     if condition.wait is not None:
         return _weigh_waits(condition, call)
     if condition.identifiers is not None:
         return _weigh_identifiers(condition, call)
-    return _weigh_sign(condition, call)
-
-
-def phrase(name: str) -> str:
-    """A sign or fact in the words of a reason."""
-    return SIGNS.get(name) or FACTS[name]
+    return _weigh_act(condition, call)
 
 
 def _together(parts: Iterable[tuple[tuple[int, str], ...]]) -> tuple[tuple[int, str], ...]:
@@ -194,13 +196,13 @@ def _either(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return (" or ".join(ways),) if all(texts) else ()
 
 
-def _weigh_sign(condition: Condition, call: Findings) -> Finding:
-    named = condition.sign if condition.sign is not None else condition.fact
+def _weigh_act(condition: Condition, call: Findings) -> Finding:
+    named = condition.act if condition.act is not None else condition.fact
     assert named is not None
     names = as_names(named)
     sure = {
         i: _unless(condition, call, i, call.sure_of(i, names, condition.needs))
-        for i in _turns(condition, call)
+        for i in turns_of(condition, call)
     }
     ranked = sorted((i for i in sure if sure[i] > 0), key=lambda i: -sure[i])
     likelihood = sure[ranked[condition.times - 1]] if len(ranked) >= condition.times else 0.0
@@ -211,7 +213,7 @@ def _weigh_sign(condition: Condition, call: Findings) -> Finding:
         shown=tuple(
             (i, max(names, key=lambda name: call.sure_of(i, name))) for i in ranked if sure[i] >= 0.5
         ),
-        lacks=() if likelihood >= 0.5 else (" or ".join(map(phrase, names)) + where,),
+        lacks=() if likelihood >= 0.5 else (" or ".join(map(call.phrase, names)) + where,),
     )
 
 
@@ -223,8 +225,8 @@ def _unless(condition: Condition, call: Findings, turn: int, sure: float) -> flo
     return min(sure, 1 - max(call.sure_of(i, condition.unless) for i in here))
 
 
-def _turns(condition: Condition, call: Findings) -> list[int]:
-    """The turns in which a condition looks."""
+def turns_of(condition: Condition, call: Findings) -> list[int]:
+    """The turns in which a condition about an act or fact looks."""
     count = len(call.speakers)
     turns: Iterable[int] = range(count)
     if condition.where == "opening":
@@ -290,7 +292,7 @@ def _weigh_identifiers(condition: Condition, call: Findings) -> Finding:
     """Whether the customer gave so many identifiers: each in a turn of its own or of its own kind."""
     assert condition.identifiers is not None
     total, turns = 0.0, []
-    for i in _turns(condition, call):
+    for i in turns_of(condition, call):
         sure = call.sure_of(i, "give_id", condition.needs)
         kinds = sum(1 for fact in IDENTIFIERS if fact in call.facts[i])
         total += sure * min(2, max(1, kinds))

@@ -4,13 +4,17 @@ Values are text, numbers, booleans, nothing, lists and mappings: no tags, no obj
 plain YAML readers this one does not overlook a key that stands twice.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from wellheard.pipeline.errors import BadRubric
 from wellheard.pipeline.records import Record
 
 LARGEST_BYTES = 2_000_000
@@ -124,3 +128,62 @@ class Document:
             return text.lower() == "true"
         number = text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
         return int(number, 0) if kind == "int" else float(number)
+
+
+def convert(document: Document, place: Place, content: Any, kind: Any) -> Any:
+    """The content of a place as a record; None, and a problem with its line, if it is none."""
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at ")
+        steps = _steps(where)
+        if "unknown field" in reason:
+            steps.append(reason.split("`")[1])
+        document.problem((*place, *steps), _plain_words(reason), "docs/rubrics.md shows how it is written.")
+        return None
+
+
+def _steps(path: str) -> list[str | int]:
+    """`$.rule.all[1].act` as a place."""
+    steps: list[str | int] = []
+    for part in path.strip("`$").replace("[", ".[").split("."):
+        if part.startswith("["):
+            steps.append(int(part.strip("[]")) if part.strip("[]").isdigit() else part.strip("[]"))
+        elif part:
+            steps.append(part)
+    return steps
+
+
+def _plain_words(reason: str) -> str:
+    """msgspec's message in the words of somebody who writes YAML."""
+    words = {
+        "Object contains unknown field": "there is no field",
+        "Object missing required field": "it lacks",
+        "Expected `object`": "expected fields with names",
+        "Expected `array`": "expected a list",
+        "Expected `str`": "expected text",
+        "Expected `float`": "expected a number",
+        "Expected `int`": "expected a whole number",
+    }
+    for theirs, ours in words.items():
+        reason = reason.replace(theirs, ours)
+    return reason[0].lower() + reason[1:]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """An advice: the likeliest name that was meant, or all there are."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    return f"Did you mean “{close[0]}”?" if close else f"There are: {', '.join(names)}."
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Raise what is wrong, if anything is.
+
+    Raises:
+        BadRubric: names file and line of the first problem, and how many more there are.
+    """
+    if problems:
+        first = min(problems, key=lambda problem: problem.line)
+        more = f" ({len(problems) - 1} more: wellheard rubric lint {first.path})" if len(problems) > 1 else ""
+        raise BadRubric(f"{first.path}:{first.line}: {first.reason}", f"{first.advice}{more}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-FOLDERS = ("pipeline", "rubrics", "models", "views")
+FOLDERS = ("pipeline", "rubrics", "models", "training", "views")
 
 
 def run(*command, **options):
@@ -94,7 +94,7 @@ from wellheard.pipeline import records
 from wellheard.rubrics import loader
 from wellheard.views import tables
 assert [r.id for r in map(loader.load, ("pec", "script", "resolution"))] == ["pec", "script", "resolution"]
-for bare in ("pipeline", "rubrics", "models", "views", "cli"):
+for bare in ("pipeline", "rubrics", "models", "training", "views", "cli"):
     assert importlib.util.find_spec(bare) is None, bare
 print(cli.__file__, records.__file__, loader.__file__, tables.__file__)
 """
@@ -109,7 +109,7 @@ def test_the_editable_install_is_imported_the_same_way(tmp_path):
 import importlib.util
 from wellheard import cli
 from wellheard.pipeline import records
-for bare in ("pipeline", "rubrics", "models", "views", "cli"):
+for bare in ("pipeline", "rubrics", "models", "training", "views", "cli"):
     assert importlib.util.find_spec(bare) is None, bare
 print(cli.__file__, records.__file__)
 """

@@ -63,11 +63,7 @@ def show_outcome(
             "score: mean of the calls, with its 95 % interval; unsure: marks too unsure to count",
             "dim",
         )
-    if failures:
-        console.print()
-        say(console, "Not scored:", "bold red")
-        lines = [f"  {_called(failure)}: {failure.reason}. {failure.advice}" for failure in failures]
-        _at_most(console, lines, FAILURES_SHOWN, f"more, in {results / 'failures'}")
+    show_failures(console, failures, results)
     console.print()
     say(console, f"Parquet: {results}/ with {', '.join(SCHEMAS)}")
     if calls.num_rows:
@@ -77,6 +73,15 @@ def show_outcome(
         say(console, f"         wellheard weak-spots --agent {agent_id} --results {folder}")
         say(console, f"         wellheard agents --results {folder}")
     say(console, _sum(outcome, failures), "bold")
+
+
+def show_failures(console: Console, failures: Sequence[Failure], results: Path) -> None:
+    """Which calls were not scored, why, and what to do."""
+    if failures:
+        console.print()
+        say(console, "Not scored:", "bold red")
+        lines = [f"  {_called(failure)}: {failure.reason}. {failure.advice}" for failure in failures]
+        _at_most(console, lines, FAILURES_SHOWN, f"more, in {results / 'failures'}")
 
 
 def _sum(outcome: Outcome, failures: Sequence[Failure]) -> str:

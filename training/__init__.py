@@ -1,0 +1,1 @@
+"""What learns from labelled calls, and what is measured on them."""

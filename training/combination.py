@@ -1,0 +1,66 @@
+"""Training the combination: what rules and the tagger's own view are worth, per criterion.
+
+It learns from what nets that never saw a call made of it (`folds.py`), so that it learns how far to trust
+them on calls that nobody has labelled.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import __version__ as sklearn_version
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from wellheard.pipeline.records import Acts
+from wellheard.pipeline.score import find
+from wellheard.rubrics.combination import Combination, Weights, features, rule_hash
+from wellheard.rubrics.loader import Rubric
+from wellheard.rubrics.rules import Findings, Rule
+from wellheard.training.labelled import LabelledCall
+
+# How freely weights may leave zero.
+FREEDOM = 1.0
+
+
+def findings(calls: Sequence[LabelledCall], acts: Mapping[str, Acts]) -> dict[str, Findings]:
+    """What the rules ask of labelled calls, with these acts; only built-in ones."""
+    return {
+        call.call_id: find(call.conversation, call.heard, call.info, acts[call.call_id]) for call in calls
+    }
+
+
+def fit(
+    calls: Sequence[LabelledCall], found: Mapping[str, Findings], rubrics: Sequence[Rubric]
+) -> Combination:
+    """The combination that fits people's answers best."""
+    criteria: dict[str, Weights] = {}
+    for rubric in rubrics:
+        for criterion in rubric.criteria:
+            name = f"{rubric.id}.{criterion.id}"
+            own = [call for call in calls if name in call.marks]
+            numbers = np.array([features(name, criterion.rule, found[call.call_id]) for call in own])
+            criteria[name] = _fit(numbers, [call.marks[name].answer for call in own], criterion.rule)
+    writers = sorted({call.writer for call in calls})
+    seen = f"{len(calls)} labelled calls of {', '.join(writers)}, as tagged by nets that had not seen them"
+    about = {
+        "trained on": seen,
+        "scikit-learn": sklearn_version,
+    }
+    return Combination(about=about, criteria=criteria)
+
+
+def _fit(numbers: npt.NDArray[np.float64], answers: Sequence[str], rule: Rule) -> Weights:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model = LogisticRegression(C=FREEDOM, max_iter=5000).fit(numbers, answers)
+    weights, bias = model.coef_, model.intercept_
+    if len(model.classes_) == 2:
+        weights, bias = np.vstack([0 * weights, weights]), np.concatenate([0 * bias, bias])
+    return Weights(
+        rule=rule_hash(rule),
+        answers=tuple(model.classes_),
+        weights=tuple(tuple(np.round(row, 6).tolist()) for row in weights),
+        bias=tuple(np.round(bias, 6).tolist()),
+    )
