@@ -230,7 +230,7 @@ def call(
     ],
     results: ResultsFolder = Path("results"),
 ) -> None:
-    """Show one call's scorecard and what proves each mark.
+    """Show one call's scorecard, what proves each mark, and what was done in each turn.
 
     \b
     wellheard call 3f9a --results /results
@@ -250,12 +250,15 @@ def call(
     )
     only = pc.field("call_id") == wanted
     marks = stored.table("marks", filter=only).to_pylist()
+    console = screen()
     scorecard.show(
-        screen(),
+        console,
         stored.table("calls", filter=only).to_pylist()[0],
         marks,
         loader.texts({(mark["rubric"], mark["rubric_version"]) for mark in marks}),
     )
+    turns = stored.table("turns", filter=only).to_pylist()
+    scorecard.show_acts(console, turns, stored.table("acts", filter=only).to_pylist())
 
 
 @app.command()

@@ -43,7 +43,9 @@ MOST_WINDOWS = 2_880
 # Clusters need members: short calls get a narrower step, down to a tenth.
 FEWEST_WINDOWS = 100
 NARROWEST_STEP = 0.1
-BATCH = 32
+SEGMENTATION_BATCH = 16
+# A voice print of ten seconds takes 40 MB on its way through the net.
+EMBEDDING_BATCH = 8
 # Of two voice prints nearer than this (cosine), both are of one voice. The two parties of 26 calls came to
 # 0.88 at most (synthetic voices; 0.36 in real calls), one voice cut in two mostly to more.
 SAME_VOICE = 0.9
@@ -78,8 +80,8 @@ class Diarizer:
             plda=_NoPLDA(),
             clustering="AgglomerativeClustering",
             embedding_exclude_overlap=True,
-            segmentation_batch_size=BATCH,
-            embedding_batch_size=BATCH,
+            segmentation_batch_size=SEGMENTATION_BATCH,
+            embedding_batch_size=EMBEDDING_BATCH,
         )
         clustering = {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7}
         self._set_up(pipeline, clustering, [segmentation, embedding], step, threads)
@@ -102,8 +104,8 @@ class Diarizer:
                 plda=PLDA(plda[0], plda[1]),
                 clustering="VBxClustering",
                 embedding_exclude_overlap=True,
-                segmentation_batch_size=BATCH,
-                embedding_batch_size=BATCH,
+                segmentation_batch_size=SEGMENTATION_BATCH,
+                embedding_batch_size=EMBEDDING_BATCH,
             )
         except (OSError, KeyError, ValueError) as error:
             raise _no_model(folder, error) from error

@@ -12,6 +12,8 @@ import msgspec
 
 from wellheard.pipeline.errors import ModelMissing, NoSpeech
 from wellheard.pipeline.records import (
+    Absence,
+    Acts,
     Answer,
     CallInfo,
     CallResult,
@@ -50,19 +52,23 @@ def result(of: Source, answer: Answer = "yes", score: float | None = 0.5, turns:
         for place in range(turns)
     )
     proof = Evidence(start_s=0.0, end_s=0.8, speaker="agent", quote="thank you for calling")
+    near = Evidence(start_s=6.0, end_s=6.8, speaker="agent", quote="how may I help you")
+    missed = Absence(start_s=0.0, end_s=6.8, nearest=(near,), intelligible=0.9)
     marks = tuple(
         Mark(
             rubric="pec",
             rubric_version="1.10",
             criterion=criterion,
             answer=answer,
+            leaning="no" if answer == "unsure" else answer,
             confidence=0.9,
             weight=2.0,
             critical=False,
             reason="said in the greeting",
             evidence=(proof,) if answer == "yes" else (),
-            judge="likeness",
-            judge_version="1",
+            absence=missed if answer == "no" else None,
+            judge="rules",
+            judge_version="2",
         )
         for criterion in ("greets", "thanks")
     )
@@ -84,6 +90,10 @@ def result(of: Source, answer: Answer = "yes", score: float | None = 0.5, turns:
             holds=(),
             interruptions=(Interruption(at_s=9.0, by="agent"),),
             overlap_s=0.4,
+        ),
+        acts=Acts(
+            turns=tuple({"greet": 0.98, "company": 0.25} if place == 0 else {} for place in range(turns)),
+            answers={"pec.empathy": (0.125, 0.25, 0.625)},
         ),
         scorecard=Scorecard(marks=marks, scores={"pec": score}),
     )

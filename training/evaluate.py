@@ -9,7 +9,7 @@ from rapidfuzz import fuzz
 from wellheard.models.act_tagger import ActTagger
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.pipeline import acts
-from wellheard.pipeline.records import Evidence, Mark
+from wellheard.pipeline.records import Evidence, Mark, Scorecard
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
 from wellheard.rubrics.language_model import LanguageModelJudge
@@ -40,13 +40,23 @@ def from_text(
         card = score(
             call.conversation, call.heard, call.info, done, rubrics, encoder, settings, language_model
         )
-        starts = {turn.start_s: number for number, turn in enumerate(call.conversation.turns)}
-        for mark in _labelled(call, card.marks):
-            turns = [starts[evidence.start_s] for evidence in mark.evidence]
-            shown[call.call_id, _name(mark)] = turns
-            found = bool(set(turns) & set(call.marks[_name(mark)].evidence))
-            judgements.append(_judgement(call, mark, found))
+        of_call, turns = of_text(call, card)
+        judgements += of_call
+        shown |= turns
         on_call(number)
+    return judgements, shown
+
+
+def of_text(call: LabelledCall, card: Scorecard) -> tuple[list[Judgement], dict[tuple[str, str], list[int]]]:
+    """Pair the marks of a call judged from its text with the labels; also the turns that each shows."""
+    judgements: list[Judgement] = []
+    shown: dict[tuple[str, str], list[int]] = {}
+    starts = {turn.start_s: number for number, turn in enumerate(call.conversation.turns)}
+    for mark in _labelled(call, card.marks):
+        turns = [starts[evidence.start_s] for evidence in mark.evidence]
+        shown[call.call_id, _name(mark)] = turns
+        found = bool(set(turns) & set(call.marks[_name(mark)].evidence))
+        judgements.append(_judgement(call, mark, found))
     return judgements, shown
 
 

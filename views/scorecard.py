@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,9 @@ from wellheard.pipeline.errors import NoResults
 from wellheard.pipeline.records import clock
 from wellheard.views.screen import counted, percent, plain
 
+# An act is shown from this probability on; a stretch whose words are less sure than that may hold anything.
+SHOWN_FROM = 0.5
+HARDLY_INTELLIGIBLE = 0.6
 EVIDENCE_SHOWN = 3
 
 # Readable without colour, and narrow enough to run down the page as a column.
@@ -134,9 +138,53 @@ def _show_rubric(
             )
         if proof.row_count:
             console.print(proof)
+        if mark["absence"] and not mark["evidence"]:
+            _show_absence(console, mark["absence"])
         more = len(mark["evidence"]) - EVIDENCE_SHOWN
         if more > 0:
             console.print(plain(f"{'':13}and {counted(more, 'more turn')}", "dim"))
+
+
+def _show_absence(console: Console, absence: Mapping[str, Any]) -> None:
+    """Where something belonged that was not said, and what came nearest to it there."""
+    where = f"between {clock(absence['start_s'])} and {clock(absence['end_s'])}"
+    nearest = " Nearest to it:" if absence["nearest"] else " Nothing like it was said there."
+    doubt = ""
+    if absence["intelligible"] < HARDLY_INTELLIGIBLE:
+        doubt = f" That stretch was hard to understand ({percent(absence['intelligible'])} of words sure)."
+    console.print(Padding(plain(f"It belonged {where}.{doubt}{nearest}", "dim"), (0, 0, 0, 5)))
+    for evidence in absence["nearest"]:
+        line = Text.assemble(
+            plain(f"{clock(evidence['start_s']):>12} ", "cyan"), plain(f"{evidence['speaker']} ", "dim")
+        )
+        line.append_text(_quoted(evidence["quote"], console.width - 24))
+        console.print(line)
+
+
+def show_acts(
+    console: Console, turns: Sequence[Mapping[str, Any]], acts: Sequence[Mapping[str, Any]]
+) -> None:
+    """What was done, turn by turn: the acts more likely than not, surest first, and how the turn begins."""
+    done: dict[int, list[Mapping[str, Any]]] = {}
+    for act in acts:
+        if act["probability"] >= SHOWN_FROM:
+            done.setdefault(act["turn"], []).append(act)
+    console.print()
+    console.print(Rule(plain("What was done", "bold"), align="left", style="dim"))
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=7, justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=2)
+    table.add_column(ratio=3, no_wrap=True)
+    for turn in sorted(turns, key=lambda turn: int(turn["turn"])):
+        own = sorted(done.get(turn["turn"], ()), key=lambda act: -float(act["probability"]))
+        table.add_row(
+            plain(clock(turn["start_s"]), "cyan"),
+            plain(turn["speaker"]),
+            plain(", ".join(f"{act['act']} {percent(act['probability'])}" for act in own) or "–"),
+            plain(turn["text"], "dim"),
+        )
+    console.print(table)
 
 
 def _quoted(words: str, width: int) -> Text:
