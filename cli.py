@@ -7,24 +7,30 @@ What is heavy to import is imported by the command that needs it, so that `--hel
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from wellheard.pipeline.errors import BadSettings, CallError, ExitCode, NoInput, WellheardError
+from wellheard.views.report.texts import Language
 from wellheard.views.screen import screen, visible
 from wellheard.views.tables import Format, give
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.console import Console
 
+    from wellheard.models.sentences import SentenceEncoder
     from wellheard.pipeline.batch import Outcome
     from wellheard.pipeline.ingest import Found
     from wellheard.pipeline.settings import Settings
+    from wellheard.rubrics.language_model import LanguageModelJudge
     from wellheard.rubrics.loader import Rubric
     from wellheard.training.agreement import Judgement
     from wellheard.training.labelled import LabelledCall
+    from wellheard.training.rehearse import LabelledPair
     from wellheard.views.progress import Tally
 
 app = typer.Typer(
@@ -42,6 +48,10 @@ app.add_typer(rubric_app, name="rubric", rich_help_panel=None)
 
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="A settings file (TOML).")
+]
+VocabularyFile = Annotated[
+    Path | None,
+    typer.Option("--vocabulary", metavar="FILE", help="Names and phrases of your calls, one a line."),
 ]
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How to give the rows out.")]
@@ -95,7 +105,8 @@ def wellheard(
     \b
     First:     wellheard models pull
     Nightly:   wellheard score /recordings --results /results
-    Mornings:  wellheard agents --results /results
+    Mornings:  wellheard report --results /results --out report.html
+               wellheard agents --results /results
                wellheard weak-spots --agent 007 --results /results
     Evidence:  wellheard call CALL_ID --results /results
     """
@@ -108,6 +119,7 @@ def score(
     ],
     results: ResultsFolder = Path("results"),
     settings: SettingsFile = None,
+    vocabulary: VocabularyFile = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Calls scored at once.  [default: what fits]")
     ] = None,
@@ -131,12 +143,14 @@ def score(
     from wellheard.pipeline import settings as settings_file
     from wellheard.pipeline.agents import SUMMED_UP
     from wellheard.pipeline.store import Results
+    from wellheard.pipeline.vocabulary import read as read_vocabulary
     from wellheard.rubrics import language_model, loader
     from wellheard.views import night
 
     console = screen()
-    house = settings_file.load(settings)
+    house = settings_file.with_vocabulary(settings_file.load(settings), vocabulary)
     language_model.check(house.language_model, [loader.load(name) for name in house.score.rubrics])
+    night.show_vocabulary(console, read_vocabulary(house.transcribe.vocabulary))
     found = ingest.find(inputs, house.ingest, house.house)
     outcome, tally = _run(console, found, results, house, jobs, threads)
     failures = [*found.failures, *tally.failures]
@@ -184,6 +198,7 @@ def transcribe(
     srt: Annotated[Path | None, typer.Option(metavar="OUT", help="Write subtitles as SRT.")] = None,
     language: Annotated[str | None, typer.Option(help="Its language (en, ru, ...), if known.")] = None,
     settings: SettingsFile = None,
+    vocabulary: VocabularyFile = None,
 ) -> None:
     """Transcribe one recording, as a dialogue to read.
 
@@ -201,7 +216,7 @@ def transcribe(
     from wellheard.views import dialogue
     from wellheard.views.files import write_text
 
-    house = settings_file.load(settings)
+    house = settings_file.with_vocabulary(settings_file.load(settings), vocabulary)
     found = ingest.find([str(file)], house.ingest, house.house)
     for failure in found.failures:
         raise CallError(f"{failure.path}: {failure.reason}", failure.advice)
@@ -212,14 +227,14 @@ def transcribe(
         source = msgspec.structs.replace(source, info=msgspec.structs.replace(source.info, language=language))
     with TemporaryDirectory(prefix="wellheard-") as cache:
         scorer = CallScorer(house, Path(cache), machine.workers(1, 1, None)[1])
-        info, _, conversation = scorer.converse(source, lambda _: None)
+        info, _, conversation, clarity = scorer.converse(source, lambda _: None)
     if json:
         write_text(json, dialogue.as_json(conversation))
     if rttm:
         write_text(rttm, dialogue.as_rttm(conversation, file.stem))
     if srt:
         write_text(srt, dialogue.as_srt(conversation))
-    dialogue.show(screen(), info, conversation)
+    dialogue.show(screen(), info, conversation, clarity)
 
 
 @app.command()
@@ -282,30 +297,289 @@ def agents(
 
 
 @app.command()
-def weak_spots(
-    agent: Annotated[str, typer.Option("--agent", metavar="ID", help="The agent's id.")],
+def report(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The HTML file, written whole or not at all.")
+    ],
     results: ResultsFolder = Path("results"),
+    first: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day.  [default: the last stored]"
+        ),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day.  [default: the last stored]"
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="COLUMN", help="Also by this column of the manifest; may be repeated."),
+    ] = None,
+    language: Annotated[Language, typer.Option(help="The language of the report.")] = Language.EN,
+) -> None:
+    """Write a report on a night or a longer period: one HTML file, to read and to print.
+
+    Without days it is about the last day that is stored; with --from alone, about all since. It says what
+    came in and what failed, which calls to hear first and why, how sure the marks are, the scores by
+    criterion, agent, team and more, and what changed since the period before by more than chance.
+
+    \b
+    wellheard report --results /results --out report.html
+    wellheard report --results /results --from 2025-02-10 --to 2025-02-16 --by queue --out week.html
+    """
+    from wellheard.pipeline import hear_first, period
+    from wellheard.pipeline.overview import overview
+    from wellheard.pipeline.store import Results
+    from wellheard.views.files import write_text
+    from wellheard.views.report import page
+
+    stored = Results(results)
+    days = period.stored_days(stored)
+    wanted = period.choose(days, first and first.date(), last and last.date())
+    material = period.read(stored, wanted, days, by or (), hear_first.where_to_look)
+    figures = overview(material)
+    picked = hear_first.pick(material)
+    proofs = period.proofs(stored, hear_first.named(material, picked))
+    html = page.report(
+        material,
+        figures,
+        picked,
+        hear_first.to_hear(material, picked, proofs),
+        _titles(material.marks, language),
+        language,
+        results,
+        datetime.now().astimezone(),
+    )
+    write_text(out, html)
+    page.show(screen(), material, figures, out)
+
+
+def _titles(marks: "pa.Table", language: Language) -> "dict[str, tuple[str, dict[str, str]]]":
+    """What the built-in checklists that gave these marks, and their criteria, are called in a language."""
+    from wellheard.rubrics import loader
+
+    used = {
+        (row["rubric"], row["rubric_version"])
+        for row in marks.group_by(["rubric", "rubric_version"]).aggregate([]).to_pylist()
+    }
+
+    def title(of: Mapping[str, str]) -> str:
+        return of.get(language, of["en"])
+
+    return {
+        rubric.id: (title(rubric.title), {one.id: title(one.title) for one in rubric.criteria})
+        for rubric in loader.for_training()
+        if (rubric.id, rubric.version) in used
+    }
+
+
+SinceDay = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        metavar="DATE",
+        formats=["%Y-%m-%d"],
+        help="Look at calls from this day on.  [default: the last 30 days with calls]",
+    ),
+]
+AgentId = Annotated[str, typer.Option("--agent", metavar="ID", help="The agent's id.")]
+
+
+@app.command()
+def weak_spots(
+    agent: AgentId,
+    results: ResultsFolder = Path("results"),
+    since: SinceDay = None,
     form: RowFormat = Format.TABLE,
     out: RowFile = None,
 ) -> None:
-    """Show where one agent differs from the team.
+    """Show where one agent differs from the team, and what has changed since before.
 
-    Each criterion comes with two calls that show it. A weak spot or a strength is named only where there
-    are enough calls to tell it from chance.
+    The team is the agent's own, where the manifest names it, else all other agents. A weak spot or a strength
+    is named only where there are enough calls to tell it from chance; each comes with calls that show it.
 
     \b
     wellheard weak-spots --agent 007 --results /results
     """
-    import pyarrow.compute as pc
-
+    from wellheard.pipeline import examples, standing
     from wellheard.pipeline.store import Results
     from wellheard.views import weak_spots as view
 
     stored = Results(results)
-    own = stored.table("marks", view.OWN_COLUMNS, pc.field("agent_id") == agent)
-    team = stored.table("marks", view.TEAM_COLUMNS, pc.field("agent_id") != agent)
-    rows = view.weak_spots(agent, own, team)
-    give(rows, form, out, lambda console: view.show(console, rows))
+    team = standing.read(stored, agent)
+    period = standing.period(team, agent, _day(since))
+    own = examples.marks(stored, [agent], period.since)
+    rows = view.weak_spots(standing.standing(team, agent, period), own)
+    about = view.heading(team, agent, period)
+    give(rows, form, out, lambda console: view.show(console, about, rows))
+
+
+@app.command()
+def coach(
+    agent: AgentId,
+    results: ResultsFolder = Path("results"),
+    since: SinceDay = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the pack as a page with sound.")
+    ] = None,
+    language: Annotated[Language, typer.Option(help="The language of the page.")] = Language.EN,
+    plan: Annotated[
+        str | None, typer.Option("--plan", metavar="CRITERION", help="Keep that this was agreed upon today.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="RATE", help="The share of calls to reach: 70% or 0.7.")
+    ] = None,
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Put together what a session with one agent needs: what to work on, what goes well, calls to hear.
+
+    Each weak spot comes with two or three calls that show it and one where it was done well. Goals that were
+    kept with --plan are followed: whether it moved, by more than chance, and whether the target is reached.
+    The page holds the words and the sound of other people: keep it as you keep recordings.
+
+    \b
+    wellheard coach --agent 007 --results /results --html 007.html
+    wellheard coach --agent 007 --results /results --plan empathy --target 70%
+    """
+    from wellheard.pipeline import coach as coaching_pack
+    from wellheard.pipeline import coaching, standing
+    from wellheard.pipeline.store import Results
+    from wellheard.views.coach import page, terminal
+    from wellheard.views.files import write_text
+    from wellheard.views.steps import steps
+
+    if (plan is None) != (target is None):
+        raise typer.BadParameter("A goal is a criterion and a rate: give --plan and --target, or neither.")
+    stored = Results(results)
+    team = standing.read(stored, agent)
+    if plan is not None and target is not None:
+        goal = coaching.goal(datetime.now().astimezone().date(), plan, target, team.criteria)
+        coaching.agree(stored, agent, goal)
+    pack = coaching_pack.pack(stored, team, agent, _day(since))
+    if html is not None:
+        with steps(screen(sys.stderr)) as show:
+            sound = coaching_pack.cut_clips(pack, lambda done, total: show("recordings", done, total))
+        made = datetime.now().astimezone()
+        write_text(html, page.page(pack, sound, _criterion_titles(), language, results, made))
+    rows = terminal.rows(pack)
+    give(rows, form, out, lambda console: terminal.show(console, pack))
+
+
+def _day(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.date().isoformat()
+
+
+def _criterion_titles() -> "dict[tuple[str, str], dict[str, str]]":
+    """What the criteria of the built-in checklists are called."""
+    from wellheard.rubrics import loader
+
+    return {
+        (rubric.id, criterion.id): criterion.title
+        for rubric in loader.for_training()
+        for criterion in rubric.criteria
+    }
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT, SHOW, DESCRIBE or SUMMARIZE.")],
+    results: ResultsFolder = Path("results"),
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Ask the results anything, in SQL. Reads the results and nothing else, and changes nothing.
+
+    The datasets are tables: calls, turns, acts, marks, agents, failures. The SQL is DuckDB's.
+
+    \b
+    wellheard query "SHOW TABLES" --results /results
+    wellheard query "SELECT agent_id, count(*) FROM marks WHERE answer = 'no' GROUP BY ALL" --results /results
+    """
+    from wellheard.pipeline.query import answer
+    from wellheard.pipeline.store import Results
+    from wellheard.views import query as view
+
+    with screen(sys.stderr).status("Asking …"):
+        found = answer(Results(results), sql)
+    for name in found.missing:
+        print(visible(f"Note: there are no {name} in {results}."), file=sys.stderr)
+    give(found.rows, form, out, lambda console: view.show(console, found.rows))
+
+
+@app.command()
+def search(
+    wanted: Annotated[str, typer.Argument(metavar="WORDS", help="Words, or what was meant by them.")],
+    results: ResultsFolder = Path("results"),
+    agent: Annotated[str | None, typer.Option("--agent", metavar="ID", help="Of this agent's calls.")] = None,
+    speaker: Annotated[Literal["agent", "customer"] | None, typer.Option(help="Said by whom.")] = None,
+    most: Annotated[int, typer.Option(min=1, metavar="N", help="So many by words, and by meaning.")] = 20,
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Find turns by their words and by their meaning, with the call and the second.
+
+    The meaning of each text is read once and kept beside the results; of a large night that takes minutes,
+    which are shown. Ctrl-C stops it and shows what is found by then (exit code 3).
+
+    \b
+    wellheard search "third time I call" --results /results
+    wellheard search "wants to cancel" --speaker customer --results /results
+    """
+    from wellheard.models.sentences import SentenceEncoder
+    from wellheard.pipeline import machine
+    from wellheard.pipeline import search as searching
+    from wellheard.pipeline.store import Results
+    from wellheard.views import search as view
+
+    encoder = SentenceEncoder(threads=machine.workers(1, 1, None)[1])
+    with view.reading(screen(sys.stderr)) as on_progress:
+        found = searching.search(
+            Results(results),
+            wanted,
+            encoder,
+            agent_id=agent,
+            speaker=speaker,
+            most=most,
+            on_progress=on_progress,
+        )
+    give(found.turns, form, out, lambda console: view.show(console, found))
+    for note in view.notes(found):
+        print(note, file=sys.stderr)
+    if found.unread:
+        raise typer.Exit(ExitCode.SOME_CALLS_FAILED)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file: FILE.xlsx or FILE.csv.")],
+    results: ResultsFolder = Path("results"),
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")
+    ] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day.")] = None,
+) -> None:
+    """Write the results for Excel: sheets of calls, agents, marks and failures; as CSV the calls alone.
+
+    \b
+    wellheard export --results /results --out night.xlsx --from 2025-02-19 --to 2025-02-19
+    """
+    from wellheard.pipeline.store import Results
+    from wellheard.views import export as view
+    from wellheard.views.steps import steps
+
+    with steps(screen(sys.stderr)) as show:
+        written = view.export(
+            Results(results),
+            out,
+            first and first.date(),
+            last and last.date(),
+            lambda done, total: show("days", done, total),
+        )
+    view.show(screen(), out, written)
 
 
 @app.command()
@@ -396,25 +670,43 @@ def _judge_sound(
 
 
 @app.command()
-def train() -> None:
-    """Train the shipped judges anew, from the labelled calls and the bank in data/. Takes hours.
+def train(
+    what: Annotated[
+        Literal["judges", "sounds"], typer.Argument(metavar="[WHAT]", help="judges or sounds.")
+    ] = "judges",
+    clips: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="For sounds: the folder of clips.", exists=True, file_okay=False),
+    ] = None,
+) -> None:
+    """Train anew what wellheard ships trained, from what lies in data/. For a clone of the project.
 
-    For a clone of the project: it replaces models/acts.safetensors, rubrics/combination.json and
-    data/out_of_fold.parquet. The seed is fixed: the same data, libraries and kind of machine give the same.
+    judges: from the labelled calls and the bank; hours. Replaces models/acts.safetensors,
+    rubrics/combination.json and data/out_of_fold.parquet. sounds: from clips of dogs, babies and other sounds
+    (docs/sounds.md) and data/speech; about half an hour. Replaces models/sounds.safetensors. The seeds are
+    fixed: the same data, libraries and kind of machine give the same.
 
     \b
     wellheard train
+    wellheard train sounds --clips clips/
     """
     import os
 
-    from wellheard.training import train as training
-    from wellheard.training.acts import TrainSettings
     from wellheard.views.steps import steps
 
+    if (what == "sounds") != (clips is not None):
+        raise typer.BadParameter("Sounds are learnt from clips: give both `sounds` and --clips, or neither.")
+    threads = os.cpu_count() or 1
     with steps(screen()) as show:
-        training.train(
-            TrainSettings(), os.cpu_count() or 1, lambda what, done, total, _: show(what, done, total)
-        )
+        if clips is not None:
+            from wellheard.training import sounds
+
+            sounds.train(clips, threads, show)
+        else:
+            from wellheard.training import train as training
+            from wellheard.training.acts import TrainSettings
+
+            training.train(TrainSettings(), threads, lambda step, done, total, _: show(step, done, total))
 
 
 @models_app.command("pull")
@@ -505,6 +797,8 @@ def show_rubric(rubric: NameOrFile, form: RowFormat = Format.TABLE, out: RowFile
 def lint_rubric(rubric: NameOrFile, form: RowFormat = Format.TABLE, out: RowFile = None) -> None:
     """Check a checklist and name every mistake with its line. Exit code 2 if there is one.
 
+    A warning is no mistake: the checklist can be used, but may not do what was meant.
+
     \b
     wellheard rubric lint our_rubric.yaml
     """
@@ -513,8 +807,110 @@ def lint_rubric(rubric: NameOrFile, form: RowFormat = Format.TABLE, out: RowFile
 
     found = loader.lint(loader.FOLDER / f"{rubric}.yaml" if rubric in loader.BUILT_IN else Path(rubric))
     give(view.problems(found), form, out, lambda console: view.show_problems(console, found))
-    if found:
+    if any(problem.severity == "error" for problem in found):
         raise typer.Exit(ExitCode.USAGE)
+
+
+@rubric_app.command("rehearse")
+def rehearse_rubric(
+    rubric: NameOrFile,
+    results: ResultsFolder = Path("results"),
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="LABELS", help="Also judge these labelled calls (JSON lines).", exists=True),
+    ] = None,
+    settings: SettingsFile = None,
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Show what a changed checklist would do to the stored calls. Stores nothing.
+
+    All calls of the results are scored anew, without their sound, and held against the marks of the
+    checklist with the same id. The rows given out are the marks that move. With labelled calls it is also
+    shown which answers become wrong or right, against the checklist of that id that the settings name.
+
+    \b
+    wellheard rubric rehearse our_rubric.yaml --results /results
+    wellheard rubric rehearse our_rubric.yaml --labels our_calls.jsonl --settings wellheard.toml
+    """
+    from wellheard.models.sentences import SentenceEncoder
+    from wellheard.pipeline import machine
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.rehearse import rehearse
+    from wellheard.pipeline.store import Results
+    from wellheard.pipeline.stored import StoredCalls
+    from wellheard.rubrics import loader
+    from wellheard.views import rehearsal as view
+    from wellheard.views.steps import steps
+
+    house = settings_file.load(settings)
+    new = loader.load(rubric)
+    labelled = _labelled_calls(labels, new, house) if labels else None
+    judge = _language_model(house, [new])
+    stored = StoredCalls(Results(results), new.id)
+    encoder = SentenceEncoder(house.models.path, machine.workers(1, 1, None)[1])
+    with steps(screen(sys.stderr)) as show:
+        found = rehearse(
+            stored, new, encoder, house.score, judge, lambda done: show("scored anew", done, len(stored))
+        )
+    pairs = _rehearse_labelled(*labelled, new, encoder, house) if labelled else None
+    give(view.rows(found, pairs or ()), form, out, lambda console: view.show(console, found, pairs))
+
+
+def _language_model(house: "Settings", rubrics: "Sequence[Rubric]") -> "LanguageModelJudge | None":
+    """The language model, if one of these rubrics asks it."""
+    from wellheard.rubrics import language_model
+
+    if all(criterion.judge != language_model.NAME for r in rubrics for criterion in r.criteria):
+        return None
+    language_model.check(house.language_model, rubrics)
+    assert house.language_model is not None
+    return language_model.LanguageModelJudge.of(house.language_model)
+
+
+def _labelled_calls(
+    labels: Path, new: "Rubric", house: "Settings"
+) -> "tuple[tuple[LabelledCall, ...], Rubric]":
+    """Labelled calls, and the rubric that the settings have in the place of the new one."""
+    from wellheard.rubrics import loader
+    from wellheard.training import labelled
+
+    present = [loader.load(name) for name in house.score.rubrics]
+    old = next((rubric for rubric in present if rubric.id == new.id), None)
+    if old is None:
+        raise BadSettings(
+            f"The settings name no rubric {new.id}, so nothing tells what was right before",
+            "Give settings whose [score] names the present one, or see what is right: wellheard evaluate",
+        )
+    criteria = [f"{r.id}.{criterion.id}" for r in (*present, new) for criterion in r.criteria]
+    return labelled.read(labels, list(dict.fromkeys(criteria))), old
+
+
+def _rehearse_labelled(
+    calls: "Sequence[LabelledCall]",
+    old: "Rubric",
+    new: "Rubric",
+    encoder: "SentenceEncoder",
+    house: "Settings",
+) -> "tuple[LabelledPair, ...]":
+    from wellheard.models.act_tagger import ActTagger
+    from wellheard.pipeline import machine
+    from wellheard.training.rehearse import rehearse
+    from wellheard.views.steps import steps
+
+    judge = _language_model(house, [old, new])
+    tagger = ActTagger(machine.workers(1, 1, None)[1], house.models.path)
+    with steps(screen(sys.stderr)) as show:
+        return rehearse(
+            calls,
+            old,
+            new,
+            tagger,
+            encoder,
+            house.score,
+            judge,
+            lambda done: show("judged", done, len(calls)),
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ACTS = Path(__file__).with_name("acts.safetensors")
+SOUNDS = Path(__file__).with_name("sounds.safetensors")
 
 
 @cache

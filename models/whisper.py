@@ -1,11 +1,14 @@
 """Whisper (MIT) through faster-whisper, and the voice activity detector Silero (MIT) that it carries."""
 
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from threading import RLock
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from faster_whisper import BatchedInferencePipeline, WhisperModel
@@ -15,7 +18,8 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 from tqdm import tqdm
 
 from wellheard.models import store
-from wellheard.pipeline.records import SAMPLE_RATE, Span, Word
+from wellheard.models.invented import without_invented
+from wellheard.pipeline.records import SAMPLE_RATE, Reading, Span, Word
 
 # faster-whisper's progress bar, shown or not, would take a lock between processes, which a worker that is
 # ended leaves behind, with a warning at the end of the night.
@@ -34,9 +38,14 @@ VAD = VadOptions(
 )
 
 BATCH = 8
-# Whisper's own thresholds (compression ratio, mean log probability), past which its text is not believed.
+# Whisper's own thresholds, past which its text is not believed: it repeats itself, it is improbable, it may
+# not be speech at all.
 REPEATS = 2.4
 IMPROBABLE = -1.0
+NO_SPEECH = 0.6
+# Nobody says so many characters a second, nor half their words in no time.
+FASTEST = 40.0
+INSTANT_S = 0.02
 
 Samples = npt.NDArray[np.int16]
 
@@ -91,18 +100,24 @@ class Whisper:
         _, _, every = self._model.detect_language(audio=to_float(window))
         return dict(every or ())
 
-    def words(self, windows: Sequence[Samples], language: str, beam_size: int) -> list[list[Word]]:
-        """The words of each window of speech (at most 30 s), with times counted from the window's start.
+    def read(
+        self, windows: Sequence[Samples], language: str, beam_size: int, hot_words: Sequence[str]
+    ) -> list[Reading]:
+        """What is said in each window of speech (at most 30 s), with times counted from the window's start.
 
-        Windows are decoded in batches. One whose text repeats itself or is improbable (by Whisper's own
-        measures) is decoded again by itself, with Whisper's fallback to higher temperatures.
+        `hot_words` are names that may be said; of a long list, what goes beyond 223 tokens is not used.
+        Windows are decoded in batches. One whose text cannot be right (by Whisper's own measures, by its
+        pace, or since it recites its hot words) is decoded again by itself, without hot words and with
+        Whisper's fallback to higher temperatures; if that cannot be right either, it has no words.
         """
-        heard: list[list[Word]] = []
+        heard: list[Reading] = []
         for i in range(0, len(windows), BATCH):
-            heard.extend(self._batch(windows[i : i + BATCH], language, beam_size))
+            heard.extend(self._batch(windows[i : i + BATCH], language, beam_size, hot_words))
         return heard
 
-    def _batch(self, windows: Sequence[Samples], language: str, beam_size: int) -> Iterator[list[Word]]:
+    def _batch(
+        self, windows: Sequence[Samples], language: str, beam_size: int, hot_words: Sequence[str]
+    ) -> Iterator[Reading]:
         edges_s = [0.0, *(np.cumsum([len(window) for window in windows]) / SAMPLE_RATE).tolist()]
         found, _ = self._batched.transcribe(
             to_float(np.concatenate(windows)),
@@ -111,20 +126,70 @@ class Whisper:
             word_timestamps=True,
             clip_timestamps=[{"start": a, "end": b} for a, b in pairwise(edges_s)],
             batch_size=BATCH,
+            hotwords=", ".join(hot_words) or None,
         )
         segments = list(found)
         for window, (start_s, end_s) in zip(windows, pairwise(edges_s), strict=True):
             own = [segment for segment in segments if start_s <= (segment.start + segment.end) / 2 < end_s]
-            if any(s.compression_ratio > REPEATS or s.avg_logprob < IMPROBABLE for s in own):
-                again, _ = self._model.transcribe(
-                    to_float(window),
-                    language=language,
-                    beam_size=beam_size,
-                    word_timestamps=True,
-                    condition_on_previous_text=False,
-                )
-                own, start_s, end_s = list(again), 0.0, end_s - start_s
-            yield list(_whole_words(own, start_s, end_s))
+            reading = _reading(own, start_s, end_s)
+            improbable = reading.log_probability < IMPROBABLE
+            if improbable or not _can_be(reading, end_s - start_s) or _recites(reading, hot_words):
+                reading = self._again(window, language, beam_size)
+            yield reading
+
+    def _again(self, window: Samples, language: str, beam_size: int) -> Reading:
+        segments, _ = self._model.transcribe(
+            to_float(window),
+            language=language,
+            beam_size=beam_size,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+        )
+        length_s = len(window) / SAMPLE_RATE
+        reading = _reading(list(segments), 0.0, length_s)
+        return reading if _can_be(reading, length_s) else msgspec.structs.replace(reading, words=())
+
+
+def _reading(segments: Sequence[Segment], start_s: float, end_s: float) -> Reading:
+    """The segments of one window as one; without any, there is no speech in it."""
+    lengths = [max(len(segment.tokens), 1) for segment in segments]
+    text = "".join(segment.text for segment in segments).strip().encode()
+    return Reading(
+        words=tuple(without_invented(list(_whole_words(segments, start_s, end_s)))),
+        log_probability=float(np.average([s.avg_logprob for s in segments], weights=lengths))
+        if segments
+        else 0.0,
+        no_speech=max((float(segment.no_speech_prob) for segment in segments), default=1.0),
+        compression=len(text) / len(zlib.compress(text)),
+    )
+
+
+def _can_be(reading: Reading, length_s: float) -> bool:
+    """Whether somebody can have said this in so many seconds."""
+    words = reading.words
+    characters = sum(len(word.text) + 1 for word in words)
+    instant = sum(word.end_s - word.start_s < INSTANT_S for word in words)
+    return not (
+        reading.compression > REPEATS
+        or (reading.no_speech > NO_SPEECH and reading.log_probability < IMPROBABLE)
+        or characters > FASTEST * max(length_s, 1.0)
+        or instant > max(len(words) / 2, 2)
+    )
+
+
+def _recites(reading: Reading, hot_words: Sequence[str]) -> bool:
+    """Whether the hot words may speak by themselves: nothing else is said, or three in the list's order."""
+    said = [part for word in reading.words for part in _parts(word.text)]
+    terms = [_parts(term) for term in hot_words]
+    if said and {part for term in terms for part in term}.issuperset(said):
+        return True
+    text = f" {' '.join(said)} "
+    in_a_row = (" ".join(part for term in terms[i : i + 3] for part in term) for i in range(len(terms) - 2))
+    return any(f" {row} " in text for row in in_a_row)
+
+
+def _parts(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
 
 
 def _whole_words(segments: Iterable[Segment], start_s: float, end_s: float) -> Iterator[Word]:

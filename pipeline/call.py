@@ -4,7 +4,7 @@ This is the only place that knows all stages: a new stage is one more step here.
 stage first needs them, once for all calls of a worker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from string import ascii_uppercase
@@ -15,10 +15,11 @@ import msgspec
 from wellheard.models import store, trained
 from wellheard.models.roles import AgentLikeness
 from wellheard.models.sentences import SentenceEncoder
-from wellheard.pipeline import acts, audio, diarize, listen, roles, score, transcribe
+from wellheard.pipeline import acts, audio, clarity, diarize, listen, roles, score, transcribe, vocabulary
 from wellheard.pipeline.cache import StageCache
 from wellheard.pipeline.records import (
     Acts,
+    CallClarity,
     CallInfo,
     CallResult,
     Conversation,
@@ -49,6 +50,7 @@ class CallScorer:
         self._threads = threads
         self._cache = StageCache(cache_folder)
         self._rubrics = tuple(loader.load(rubric) for rubric in settings.score.rubrics)
+        self._vocabulary = vocabulary.read(settings.transcribe.vocabulary)
 
     def __call__(self, source: Source, on_length: Callable[[float], None]) -> CallResult:
         """Score one call; `on_length` is told its length in seconds as soon as that is known.
@@ -56,7 +58,7 @@ class CallScorer:
         Raises:
             CallError: the call cannot be scored; the error says why and what to do.
         """
-        info, recording, conversation = self.converse(source, on_length)
+        info, recording, conversation, clear = self.converse(source, on_length)
         heard = self._cache.get_or_make(
             "listen",
             [listen.VERSION, self._settings.listen, conversation],
@@ -104,6 +106,7 @@ class CallScorer:
             channels=len(recording.samples),
             notes=(*info.notes, *conversation.notes),
             conversation=conversation,
+            clarity=clear,
             heard=heard,
             acts=acts_found,
             scorecard=scorecard,
@@ -111,7 +114,7 @@ class CallScorer:
 
     def converse(
         self, source: Source, on_length: Callable[[float], None]
-    ) -> tuple[CallInfo, Recording, Conversation]:
+    ) -> tuple[CallInfo, Recording, Conversation, CallClarity]:
         """The first half of the way: from file to dialogue, with agent and customer told apart."""
         settings = self._settings
         recording = audio.decode(source)
@@ -127,6 +130,7 @@ class CallScorer:
             str(recording.samples.shape),
             str(recording.empty_channels),
         ]
+        hot_words = vocabulary.hot_words(info, self._vocabulary)
         transcript = self._cache.get_or_make(
             "transcribe",
             [
@@ -135,10 +139,12 @@ class CallScorer:
                 self._fingerprint(settings.transcribe.model),
                 info.language or "",
                 settings.house.languages,
-                settings.transcribe,
+                hot_words,
+                settings.transcribe.model,
+                str(settings.transcribe.beam_size),
             ],
             Transcript,
-            lambda: self._transcribe(recording, info.language),
+            lambda: self._transcribe(recording, info.language, hot_words),
         )
         parties = self._cache.get_or_make(
             "diarize",
@@ -167,14 +173,26 @@ class CallScorer:
             Conversation,
             lambda: roles.assign(parties, agent_party, self._agent_likeness),
         )
-        return info, recording, conversation
+        clear = self._cache.get_or_make(
+            "clarity",
+            [*sound, clarity.VERSION, conversation, transcript],
+            CallClarity,
+            lambda: clarity.measure(conversation, recording, transcript),
+        )
+        return info, recording, conversation, clear
 
-    def _transcribe(self, recording: Recording, language: str | None) -> Transcript:
+    def _transcribe(self, recording: Recording, language: str | None, hot_words: Sequence[str]) -> Transcript:
         from wellheard.models.whisper import speech_spans
 
         settings = self._settings
         return transcribe.transcribe(
-            recording, language, settings.house, settings.transcribe, speech_spans, self._whisper
+            recording,
+            language,
+            hot_words,
+            settings.house,
+            settings.transcribe,
+            speech_spans,
+            self._whisper,
         )
 
     def _fingerprint(self, model: str) -> str:

@@ -20,6 +20,23 @@ def _list_of(**fields: _Type) -> _Type:
 
 
 _evidence = _list_of(start_s=_real, end_s=_real, speaker=_text, quote=_text)
+_clarity: dict[str, _Type] = {
+    "grade": _text,
+    "faults": pa.list_(_text),
+    **dict.fromkeys(
+        (
+            "probability",
+            "log_probability",
+            "no_speech",
+            "compression",
+            "level_db",
+            "snr_db",
+            "clipped",
+            "bandwidth_hz",
+        ),
+        _real,
+    ),
+}
 
 _columns: dict[str, dict[str, _Type]] = {
     "calls": {
@@ -46,6 +63,9 @@ _columns: dict[str, dict[str, _Type]] = {
         "language_given": _text,
         "role_confidence": _real,
         "unheard": pa.list_(_text),
+        "not_understood": _list_of(start_s=_real, end_s=_real),
+        "grade": _text,
+        "clarity": _list_of(speaker=_text, **_clarity),
         "waiting_s": _real,
         "overlap_s": _real,
         "parties": _list_of(speaker=_text, talk_s=_real, talk_share=_real, words_per_minute=_real),
@@ -68,6 +88,7 @@ _columns: dict[str, dict[str, _Type]] = {
         "end_s": _real,
         "text": _text,
         "words": _list_of(start_s=_real, end_s=_real, text=_text, probability=_real),
+        "clarity": pa.struct(list(_clarity.items())),
     },
     "marks": {
         "call_id": _text,
@@ -119,6 +140,13 @@ _columns: dict[str, dict[str, _Type]] = {
         "reason": _text,
         "advice": _text,
     },
+    "coaching": {
+        "agent_id": _text,
+        "date": _text,
+        "rubric": _text,
+        "criterion": _text,
+        "target": _real,
+    },
 }
 SCHEMAS: dict[str, pa.Schema] = {dataset: pa.schema(columns) for dataset, columns in _columns.items()}
 
@@ -129,7 +157,10 @@ PARTITIONED_BY: dict[str, tuple[str, ...]] = {
     "marks": ("agent_id", "date"),
     "agents": ("date",),
     "failures": ("date",),
+    "coaching": ("date",),
 }
+SCORED = ("calls", "turns", "acts", "marks", "agents", "failures")
+"""The datasets that scoring writes; the others are people's."""
 
 
 def call_row(call_id: str, result: CallResult, zone: tzinfo) -> dict[str, Any]:
@@ -153,6 +184,12 @@ def call_row(call_id: str, result: CallResult, zone: tzinfo) -> dict[str, Any]:
         "language_given": info.language,
         "role_confidence": result.conversation.role_confidence,
         "unheard": result.conversation.unheard,
+        "not_understood": msgspec.to_builtins(result.conversation.not_understood),
+        "grade": result.clarity.grade,
+        "clarity": [
+            {"speaker": speaker, **msgspec.to_builtins(clarity)}
+            for speaker, clarity in sorted(result.clarity.speakers.items())
+        ],
         **msgspec.to_builtins(result.heard),
         "scores": [
             {
@@ -174,7 +211,8 @@ def call_row(call_id: str, result: CallResult, zone: tzinfo) -> dict[str, Any]:
 
 def turn_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:
     """The call's rows in `turns`."""
-    for number, turn in enumerate(result.conversation.turns):
+    turns = zip(result.conversation.turns, result.clarity.turns, strict=True)
+    for number, (turn, clarity) in enumerate(turns):
         yield {
             "call_id": call_id,
             "turn": number,
@@ -183,6 +221,7 @@ def turn_rows(call_id: str, result: CallResult) -> Iterator[dict[str, Any]]:
             "end_s": turn.end_s,
             "text": turn.text,
             "words": msgspec.to_builtins(turn.words),
+            "clarity": msgspec.to_builtins(clarity),
         }
 
 

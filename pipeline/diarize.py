@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wellheard.pipeline.records import Conversation, Recording, Transcript, Turn, Word
+from wellheard.pipeline.records import Conversation, Recording, Span, Transcript, Turn, Word, clock
 
-VERSION = "2"
+VERSION = "3"
 # A pause after which a party's next words are a new utterance, so that a reply can come between.
 UTTERANCE_PAUSE_S = 0.7
 # Voices are told apart to about a third of a second: a change of party so near to a sentence's end is there.
@@ -46,8 +46,16 @@ def diarize(recording: Recording, transcript: Transcript, separate: VoiceSeparat
         language_probability=transcript.language_probability,
         duration_s=recording.duration_s,
         turns=turns(spoken),
-        notes=recording.notes,
+        not_understood=transcript.not_understood,
+        notes=(*recording.notes, *_note(transcript.not_understood)),
     )
+
+
+def _note(not_understood: Sequence[Span]) -> list[str]:
+    if not not_understood:
+        return []
+    speech_s = sum(span.duration_s for span in not_understood)
+    return [f"speech was not understood: {speech_s:.1f} s, first at {clock(not_understood[0].start_s)}"]
 
 
 def turns(spoken: Iterable[tuple[str, Word]]) -> tuple[Turn, ...]:

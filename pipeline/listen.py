@@ -1,21 +1,42 @@
-"""Listen: what is heard besides words: who talks how much, silences, holds, interruptions, pace."""
+"""Listen: what is heard besides words: who talks how much, silences, holds, interruptions, pace, sounds."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from wellheard.pipeline.records import Conversation, Heard, Interruption, Party, Span, Speaker, Turn
+import numpy as np
+import numpy.typing as npt
+
+from wellheard.pipeline.records import (
+    SAMPLE_RATE,
+    Conversation,
+    Heard,
+    Interruption,
+    Party,
+    Recording,
+    Sound,
+    Span,
+    Speaker,
+    Turn,
+)
 from wellheard.pipeline.settings import Listen
 
-VERSION = "1"
+if TYPE_CHECKING:
+    from wellheard.models.sounds import SoundDetector
+
+VERSION = "3"
 # Fewer words than this over the other's speech are a sign of listening ("yes", "mm-hm"), no interruption.
 INTERRUPTION_WORDS = 3
 
 
-def listen(conversation: Conversation, settings: Listen) -> Heard:
-    """Measure the call from its word times; speakers must have been judged."""
+def listen(conversation: Conversation, settings: Listen, sounds: Sequence[Sound] = ()) -> Heard:
+    """Measure the call from its word times; speakers must have been judged.
+
+    `sounds` are what `sounds_behind_customer` found, where there is a recording.
+    """
     turns = conversation.turns
-    speech = union(Span(start_s=w.start_s, end_s=w.end_s) for turn in turns for w in turn.words)
+    words = union(Span(start_s=w.start_s, end_s=w.end_s) for turn in turns for w in turn.words)
+    speech = union([*words, *conversation.not_understood])
     silences = tuple(
         Span(start_s=before.end_s, end_s=after.start_s)
         for before, after in pairwise(speech)
@@ -27,8 +48,45 @@ def listen(conversation: Conversation, settings: Listen) -> Heard:
         silences=silences,
         holds=tuple(silence for silence in silences if silence.duration_s >= settings.hold_s),
         interruptions=tuple(_interruptions(turns, settings.interruption_s)),
-        overlap_s=round(_overlap_s(turns, speech), 3),
+        overlap_s=round(_overlap_s(turns, words), 3),
+        sounds=tuple(sounds),
     )
+
+
+def sounds_behind_customer(
+    conversation: Conversation, recording: Recording, detector: "SoundDetector"
+) -> tuple[Sound, ...]:
+    """What is heard on the customer's channel, or in the whole call where there is only one."""
+    channel = _customer_channel(conversation, recording)
+    if channel in recording.empty_channels:
+        return ()
+    return tuple(
+        Sound(start_s=found.start_s, end_s=min(found.end_s, recording.duration_s), kind=found.kind)
+        for found in detector(recording.samples[channel])
+    )
+
+
+def _customer_channel(conversation: Conversation, recording: Recording) -> int:
+    """The channel on which the customer's words are loudest against the agent's."""
+    if len(recording.samples) == 1:
+        return 0
+    if recording.agent_channel is not None:
+        return 1 - recording.agent_channel
+    customer, agent = (_power(conversation, recording, speaker) for speaker in ("customer", "agent"))
+    return int(np.argmax(customer / agent))
+
+
+def _power(conversation: Conversation, recording: Recording, speaker: str) -> npt.NDArray[np.float64]:
+    """Each channel's mean power while a speaker speaks, and a little more so that none is zero."""
+    total, count = np.ones(len(recording.samples)), 1
+    for turn in conversation.turns:
+        if turn.speaker == speaker:
+            for word in turn.words:
+                start, end = round(word.start_s * SAMPLE_RATE), round(word.end_s * SAMPLE_RATE)
+                spoken = recording.samples[:, start:end].astype(np.float64)
+                total += np.square(spoken).sum(axis=1)
+                count += spoken.shape[1]
+    return total / count
 
 
 def union(spans: Iterable[Span]) -> list[Span]:

@@ -19,6 +19,7 @@ SAMPLE_RATE = 16_000
 
 Answer = Literal["yes", "no", "na", "unsure"]
 Speaker = Literal["agent", "customer", "other"]
+Grade = Literal["good", "fair", "poor"]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -91,12 +92,50 @@ class Word(Record):
     probability: float
 
 
+class Span(Record):
+    """A stretch of the call."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+class Reading(Record):
+    """What the recogniser makes of one window of speech, and how sure it is of it.
+
+    `log_probability` is the mean over what it wrote, `no_speech` the probability that there is no speech at
+    all, `compression` how much shorter its text becomes when packed (a text that repeats itself: over 2.4).
+    """
+
+    words: tuple[Word, ...]
+    log_probability: float
+    no_speech: float
+    compression: float
+
+
+class Passage(Span):
+    """A stretch of one channel whose speech was recognised as one; the measures are a `Reading`'s."""
+
+    log_probability: float
+    no_speech: float
+    compression: float
+
+
 class Transcript(Record):
-    """The words of each channel, in order of time."""
+    """The words of each channel, in order of time, and the passages they were recognised in.
+
+    `not_understood` is where, on any channel, somebody speaks and no word could be recognised.
+    """
 
     language: str
     language_probability: float
     channels: tuple[tuple[Word, ...], ...]
+    passages: tuple[tuple[Passage, ...], ...] = ()
+    not_understood: tuple[Span, ...] = ()
 
 
 class Turn(Record):
@@ -129,6 +168,7 @@ class Conversation(Record):
 
     `role_confidence` is 1 where the telephone system says who the agent is, else the probability that
     agent and customer are not the wrong way round. `unheard` names speakers who were not recorded.
+    `not_understood` is where somebody speaks and no word could be recognised: it is no silence.
     """
 
     language: str
@@ -137,19 +177,37 @@ class Conversation(Record):
     turns: tuple[Turn, ...]
     role_confidence: float = 0.0
     unheard: tuple[Speaker, ...] = ()
+    not_understood: tuple[Span, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-class Span(Record):
-    """A stretch of the call."""
+class Clarity(Record):
+    """How well a stretch of speech was to be heard: the recogniser's own measures, and those of the sound.
 
-    start_s: float
-    end_s: float
+    `probability` is the mean of its words', `log_probability`, `no_speech` and `compression` are those of the
+    passages that they were read in. `level_db` is the loudness (RMS, 0 is full scale), `snr_db` how far
+    that is above the channel's noise (at most 60), `clipped` the share of samples at full scale,
+    `bandwidth_hz` the highest tones that are there. `faults` says what is wrong with it.
+    """
 
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.end_s - self.start_s
+    grade: Grade
+    faults: tuple[str, ...]
+    probability: float
+    log_probability: float | None
+    no_speech: float | None
+    compression: float | None
+    level_db: float
+    snr_db: float
+    clipped: float
+    bandwidth_hz: float
+
+
+class CallClarity(Record):
+    """How well a call was to be heard: the worse of agent and customer, each speaker, each turn."""
+
+    grade: Grade
+    speakers: dict[Speaker, Clarity]
+    turns: tuple[Clarity, ...]
 
 
 class Interruption(Record):
@@ -177,9 +235,9 @@ class Party(Record):
 class Heard(Record):
     """What is heard besides words.
 
-    `silences` are all stretches between the first and the last word in which nobody speaks for longer
+    `silences` are all stretches between the first and the last speech in which nobody speaks for longer
     than the settings' `silence_s`; `holds` are those longer than `hold_s`. `waiting_s` is the time
-    before the first word.
+    before the first speech.
     """
 
     waiting_s: float
@@ -281,6 +339,7 @@ class CallResult(Record):
     channels: int
     notes: tuple[str, ...]
     conversation: Conversation
+    clarity: CallClarity
     heard: Heard
     acts: Acts
     scorecard: Scorecard

@@ -1,11 +1,12 @@
 """Score: answer the criteria of each rubric, with a confidence and the words that prove it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 import msgspec
 
 from wellheard.models.sentences import SentenceEncoder
+from wellheard.pipeline.clarity import INTELLIGIBLE
 from wellheard.pipeline.errors import BadRubric, UnknownLanguage
 from wellheard.pipeline.records import (
     Absence,
@@ -16,6 +17,7 @@ from wellheard.pipeline.records import (
     Mark,
     Scorecard,
     Turn,
+    clock,
     quote,
 )
 from wellheard.pipeline.settings import Score
@@ -27,12 +29,17 @@ from wellheard.rubrics.loader import Criterion, Rubric
 from wellheard.rubrics.own_acts import OwnAct
 from wellheard.rubrics.rules import Findings
 
-VERSION = "3"
+VERSION = "4"
 # Below these, who is who and which language is spoken are guesses, and so is every mark.
 SURE_OF_ROLES = 0.8
 SURE_OF_LANGUAGE = 0.6
+# Seconds of speech in the stretch where something was missed, of which no word is known.
+MOST_NOT_UNDERSTOOD_S = 1.0
 # Facts that only the customer's words can show.
 CUSTOMER_FACTS = ("customer_named", "repeats_number", *facts.IDENTIFIERS)
+# What the customer tells of their life; and sounds behind them that do so without a word.
+CUE = "cue"
+_SOUND_CUES = {"dog": "A dog was", "baby": "A baby was", "child_laughter": "Children were"}
 # Notes of a recording that ends too early begin so.
 CUT_SHORT = ("incomplete", "cut off")
 
@@ -80,7 +87,10 @@ def score(
             judge = judges[criterion.judge]
             verdict = judge.answer(f"{rubric.id}.{criterion.id}", criterion, asked_of, conversation.turns)
             verdicts.append(verdict)
-            of_rubric.append(_mark(rubric, criterion, judge, verdict, conversation, info, settings))
+            doubt = _doubt(criterion, verdict, conversation, info) or _unspoken_cue(
+                criterion, verdict, conversation.turns, heard, asked_of
+            )
+            of_rubric.append(_mark(rubric, criterion, judge, verdict, conversation, doubt, settings))
         marks += of_rubric
         scores[rubric.id] = share_of_yes(of_rubric)
     asked = [verdict for verdict in verdicts if isinstance(verdict, LanguageVerdict)]
@@ -128,11 +138,12 @@ def _mark(
     judge: Judge,
     verdict: Verdict,
     conversation: Conversation,
-    info: CallInfo,
+    doubt: str | None,
     settings: Score,
 ) -> Mark:
-    doubt = None if verdict.answer == "unsure" else _doubt(criterion, verdict, conversation, info)
-    if doubt is None and verdict.answer != "unsure" and verdict.confidence < settings.unsure_below:
+    if verdict.answer == "unsure":
+        doubt = None
+    elif doubt is None and verdict.confidence < settings.unsure_below:
         doubt = "Not sure enough"
     return Mark(
         rubric=rubric.id,
@@ -162,12 +173,11 @@ def _asking(model: LanguageModelJudge, conversation: Conversation, info: CallInf
 
 def _absence(missed: Missed, turns: Sequence[Turn]) -> Absence:
     stretch = turns[missed.first : missed.last + 1]
-    words = [word.probability for turn in stretch for word in turn.words]
     return Absence(
         start_s=stretch[0].start_s,
         end_s=max(turn.end_s for turn in stretch),
         nearest=tuple(quote(turns[turn]) for turn in missed.nearest),
-        intelligible=round(fmean(words), 3),
+        intelligible=round(_intelligible(stretch), 3),
     )
 
 
@@ -183,7 +193,52 @@ def _doubt(criterion: Criterion, verdict: Verdict, conversation: Conversation, i
         return "Who is the agent is too uncertain"
     if _cut_short(conversation, info) and _may_come_later(criterion, verdict):
         return "The end of the call was not recorded: too little"
+    return _misheard(verdict, conversation)
+
+
+def _misheard(verdict: Verdict, conversation: Conversation) -> str | None:
+    """Whether what the answer rests on, said or missed, may have been something else."""
+    turns = conversation.turns
+    if verdict.missed is not None:
+        first, last = verdict.missed.first, verdict.missed.last
+        start_s = turns[first - 1].end_s if first > 0 else 0.0
+        end_s = turns[last + 1].start_s if last + 1 < len(turns) else conversation.duration_s
+        where = f"Between {clock(start_s)} and {clock(end_s)}"
+        lost_s = sum(
+            max(min(span.end_s, end_s) - max(span.start_s, start_s), 0.0)
+            for span in conversation.not_understood
+        )
+        if lost_s > MOST_NOT_UNDERSTOOD_S:
+            return f"{where}, {lost_s:.0f} s of speech were not understood: too much"
+        if _intelligible(turns[first : last + 1]) < INTELLIGIBLE:
+            return f"{where}, the words are too unsure"
+    shown = [turns[turn] for turn in verdict.turns]
+    if shown and _intelligible(shown) < INTELLIGIBLE:
+        return f"The words at {' and '.join(clock(turn.start_s) for turn in shown)} are too unsure"
     return None
+
+
+def _intelligible(turns: Iterable[Turn]) -> float:
+    """The mean probability of the words."""
+    return fmean(word.probability for turn in turns for word in turn.words)
+
+
+def _unspoken_cue(
+    criterion: Criterion, verdict: Verdict, turns: Sequence[Turn], heard: Heard, found: Findings
+) -> str | None:
+    """A sound may be all the cue there is, and a false alarm: too little to blame anybody for."""
+    sounds = [sound for sound in heard.sounds if sound.kind in _SOUND_CUES]
+    asked = criterion.rule.asked_when
+    if verdict.answer != "no" or not sounds or asked is None:
+        return None
+    if not any(CUE in condition.names() for condition in asked.walk()):
+        return None
+    for number, turn in enumerate(turns):
+        behind = any(sound.start_s < turn.end_s and turn.start_s < sound.end_s for sound in sounds)
+        if not behind and found.sure_of(number, CUE) >= 0.5:
+            return None
+    first = sounds[0]
+    return f"{_SOUND_CUES[first.kind]} heard at {clock(first.start_s)} and nobody spoke of it: too little"
 
 
 def _needs_customer(criterion: Criterion) -> bool:

@@ -53,10 +53,14 @@ class Ingest(Section):
 
 
 class Transcribe(Section):
-    """`model` is a name that `wellheard models list` shows, or a faster-whisper model of the hub."""
+    """`model` is a name that `wellheard models list` shows, or a faster-whisper model of the hub.
+
+    `vocabulary` is a file of names and phrases that are spoken in this house's calls, one a line.
+    """
 
     model: str = "whisper-base"
     beam_size: Annotated[int, Meta(ge=1)] = 5
+    vocabulary: str | None = None
 
 
 class Diarize(Section):
@@ -67,18 +71,22 @@ class Diarize(Section):
 
 
 class Listen(Section):
-    """`silence_s`: from when on a silence is one; `hold_s`: from when on it is a hold or dead air."""
+    """`silence_s`: from when on a silence is one; `hold_s`: from when on it is a hold or dead air.
+
+    `sounds`: whether to listen for a dog, a baby or children behind the customer.
+    """
 
     silence_s: Positive = 3.0
     hold_s: Positive = 20.0
     interruption_s: Positive = 0.5
+    sounds: bool = True
 
 
 class Score(Section):
     """`rubrics`: built-in names or YAML files. Marks less sure than `unsure_below` are `unsure`."""
 
     rubrics: tuple[str, ...] = ("pec", "script", "resolution")
-    unsure_below: Share = 0.5
+    unsure_below: Share = 0.4
 
 
 class Models(Section):
@@ -122,6 +130,14 @@ class Settings(Section):
     def zone(self) -> ZoneInfo:
         """The house's time zone."""
         return ZoneInfo(self.house.timezone)
+
+
+def with_vocabulary(settings: Settings, file: Path | None) -> Settings:
+    """The settings with another vocabulary, if one is given."""
+    if file is None:
+        return settings
+    transcribe = msgspec.structs.replace(settings.transcribe, vocabulary=str(file))
+    return msgspec.structs.replace(settings, transcribe=transcribe)
 
 
 def load(path: Path | None) -> Settings:

@@ -1,8 +1,9 @@
 """The trained combination: what a criterion's rule and the tagger's view of a call are worth together.
 
-For each built-in criterion a multinomial logistic regression over six numbers: how likely the rule holds the
-occasion, the yes and the no, and the tagger's own yes, no and na. The weights lie beside this file in
-`combination.json`, as plain numbers; `wellheard train` makes that file with scikit-learn.
+For each built-in criterion a multinomial logistic regression over how likely the rule holds the occasion, the
+yes and the no, over the tagger's own yes, no and na, and over how clearly, how often and where the acts that
+the rule names were done. The weights lie beside this file in `combination.json`, as plain numbers;
+`wellheard train` makes that file with scikit-learn.
 """
 
 import hashlib
@@ -16,7 +17,10 @@ from wellheard.pipeline.records import Record
 from wellheard.rubrics.rules import Condition, Findings, Rule, weigh
 
 FILE = Path(__file__).with_name("combination.json")
-FEATURES = ("occasion", "for yes", "for no", "yes", "no", "na")
+# How many numbers come before those of the rule's acts.
+OF_WHOLE_CALL = 6
+# "At the end" and "at the beginning" here, in turns; an act done more often than this says no more.
+ENDING, BEGINNING, OFTEN = 8, 4, 4.0
 # No likelihood is told further than this from certainty.
 CERTAIN = 0.001
 
@@ -54,12 +58,35 @@ class Combination(Record):
 
 
 def features(criterion: str, rule: Rule, call: Findings) -> list[float]:
-    """The numbers that the combination weighs, in the order of `FEATURES`."""
+    """The numbers that the combination weighs.
+
+    First the log-odds of occasion, yes and no, and the logarithms of the tagger's yes, no and na; then for
+    each act of the rule by name, the log-odds of the clearest and second clearest turn, how often it is done
+    and the log-odds of the clearest turn at the end and at the beginning.
+    """
     answers = call.answers.get(criterion, (1 / 3, 1 / 3, 1 / 3))
     return [
         *(_log_odds(part, call) for part in (rule.asked_when, rule.yes_when, rule.no_when)),
         *(log(max(share, CERTAIN)) for share in answers),
+        *(number for act in sorted(rule.acts()) for number in _of_act(act, call)),
     ]
+
+
+def _of_act(act: str, call: Findings) -> tuple[float, ...]:
+    sure = [turn.get(act, 0.0) for turn in call.acts] or [0.0]
+    first, second = [*sorted(sure, reverse=True), 0.0][:2]
+    return (
+        _bounded(first),
+        _bounded(second),
+        min(sum(sure), OFTEN),
+        _bounded(max(sure[-ENDING:])),
+        _bounded(max(sure[:BEGINNING])),
+    )
+
+
+def _bounded(likelihood: float) -> float:
+    """Log-odds that do not run away: nothing is told further than a hundredth from certainty."""
+    return log((likelihood + 0.01) / (1.01 - likelihood))
 
 
 def _log_odds(condition: Condition | None, call: Findings) -> float:

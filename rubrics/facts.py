@@ -44,6 +44,9 @@ FACTS = {
     "pause_before": "a silence before",
     "pause_after": "a silence after",
 }
+# A number and further words in one turn ("Sukhova, four four one seven") are mostly two identifiers.
+NUMBER_AND_WORDS = "number_and_words"
+FEWEST_WORDS_BESIDE = 2
 IDENTIFIERS = ("customer_named", "gives_number", "gives_date", "gives_address", "gives_email")
 
 
@@ -188,6 +191,9 @@ def _given(turn: Turn, tokens: Sequence[str], names: set[str], finder: _Finder) 
     words = sum(1 for token in tokens if finder.numbers.match(token))
     if digits + words >= NUMBER_LENGTH:
         facts["gives_number"] = 1.0
+    numbers = sum(1 for token in tokens if finder.is_number(token))
+    if numbers and len(tokens) - numbers >= FEWEST_WORDS_BESIDE:
+        facts[NUMBER_AND_WORDS] = 1.0
     if any(finder.months.match(t) for t in tokens) and (digits or words):
         facts["gives_date"] = 1.0
     if any(finder.address.match(t) for t in tokens):

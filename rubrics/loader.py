@@ -12,7 +12,7 @@ from typing import Any
 
 from wellheard.pipeline.errors import BadRubric
 from wellheard.pipeline.records import Record
-from wellheard.rubrics import facts
+from wellheard.rubrics import facts, sense
 from wellheard.rubrics.acts import ACTS
 from wellheard.rubrics.combination import COMBINATION
 from wellheard.rubrics.facts import FACTS
@@ -85,7 +85,10 @@ def for_training() -> tuple[Rubric, ...]:
 
 
 def lint(path: Path | str) -> list[Problem]:
-    """Everything that is wrong with a rubric file, in the order of its lines; nothing if it can be used."""
+    """Everything that is wrong or odd with a rubric file, in the order of its lines.
+
+    Whether it makes sense (`sense.py`) is looked at once nothing in it is wrong by itself.
+    """
     document, rubric = _read(Path(path))
     _check_training(document, rubric)
     return sorted(document.problems, key=lambda problem: problem.line)
@@ -137,7 +140,7 @@ def _read(path: Path) -> tuple[Document, Rubric | None]:
         document.problem(("acts", act), f"no rule uses the act “{act}”", "Use it in a rule, or leave it out.")
     if document.problems:
         return document, None
-    return document, Rubric(
+    rubric = Rubric(
         id=name,
         version=version,
         title=title,
@@ -146,6 +149,8 @@ def _read(path: Path) -> tuple[Document, Rubric | None]:
         acts=own,
         fingerprint=_fingerprint(languages),
     )
+    sense.check(document, rubric)
+    return document, rubric
 
 
 def _check_training(document: Document, rubric: Rubric | None) -> None:
@@ -352,6 +357,8 @@ def _check_condition(
         ("unless", (*acts, *FACTS), "act or fact"),
     ):
         value = getattr(condition, field)
+        if value == ():
+            document.problem((*place, field), f"`{field}` names nothing", "Name at least one.")
         for name in as_names(value) if value is not None else ():
             if name not in known:
                 document.problem((*place, field), f"there is no {what} “{name}”", did_you_mean(name, known))
@@ -364,6 +371,8 @@ def _check_condition(
             (*place, "needs"), f"`needs` is {condition.needs}", "Write a number between 0 and 1."
         )
     for kind in ("all", "any", "none"):
+        if getattr(condition, kind) == ():
+            document.problem((*place, kind), f"`{kind}` holds no condition", "Write at least one under it.")
         for i, part in enumerate(getattr(condition, kind) or ()):
             _check_condition(document, (*place, kind, i), part, acts)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from wellheard.pipeline.records import Record, Speaker
 from wellheard.rubrics.acts import ACTS
-from wellheard.rubrics.facts import FACTS, IDENTIFIERS, OPENING_TURNS
+from wellheard.rubrics.facts import FACTS, IDENTIFIERS, NUMBER_AND_WORDS, OPENING_TURNS
 
 Names = str | tuple[str, ...]
 
@@ -20,6 +20,8 @@ Names = str | tuple[str, ...]
 ENDING_TURNS = 8
 # Who thanks for a wait does so within so many turns of it.
 BACK_WITHIN_TURNS = 4
+# What a number with further words beside it counts for as identifiers.
+ONE_AND_MORE = 1.7
 
 
 class Condition(Record):
@@ -295,7 +297,8 @@ def _weigh_identifiers(condition: Condition, call: Findings) -> Finding:
     for i in turns_of(condition, call):
         sure = call.sure_of(i, "give_id", condition.needs)
         kinds = sum(1 for fact in IDENTIFIERS if fact in call.facts[i])
-        total += sure * min(2, max(1, kinds))
+        likely = ONE_AND_MORE if NUMBER_AND_WORDS in call.facts[i] else 1.0
+        total += sure * min(2.0, max(likely, kinds))
         if sure >= 0.5:
             turns.append(i)
     likelihood = 1 / (1 + exp(-3 * (total - condition.identifiers + 0.5)))

@@ -7,7 +7,7 @@ plain YAML readers this one does not overlook a key that stands twice.
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from ruamel.yaml import YAML
@@ -22,18 +22,24 @@ _KINDS = ("str", "int", "float", "bool", "null")
 _TAG = "tag:yaml.org,2002:"
 
 Place = tuple[str | int, ...]
+Severity = Literal["error", "warning"]
 
 
 class Problem(Record):
-    """Something wrong in a file: where (line 1 is the first), what it is, and what to do."""
+    """Something wrong in a file: where (line 1 is the first), what it is, and what to do.
+
+    With an error the file cannot be used; a warning is only told.
+    """
 
     path: str
     line: int
     reason: str
     advice: str
+    severity: Severity = "error"
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.reason}. {self.advice}"
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{self.path}:{self.line}: {warning}{self.reason}. {self.advice}"
 
 
 class Document:
@@ -77,11 +83,21 @@ class Document:
             place = place[:-1]
         return self._lines[place]
 
-    def problem(self, place: Place, reason: str, advice: str) -> None:
+    def problem(self, place: Place, reason: str, advice: str, severity: Severity = "error") -> None:
         """Note what is wrong at a place."""
         self.problems.append(
-            Problem(path=str(self.path), line=self.line(place), reason=reason, advice=advice)
+            Problem(
+                path=str(self.path),
+                line=self.line(place),
+                reason=reason,
+                advice=advice,
+                severity=severity,
+            )
         )
+
+    def warning(self, place: Place, reason: str, advice: str) -> None:
+        """Note what is odd at a place, but does not stop anybody from using the file."""
+        self.problem(place, reason, advice, "warning")
 
     def _value(self, node: Node, place: Place) -> Any:
         self._lines.setdefault(place, node.start_mark.line + 1)
@@ -178,12 +194,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def refuse(problems: list[Problem]) -> None:
-    """Raise what is wrong, if anything is.
+    """Raise what is wrong, if anything is; warnings are none of that.
 
     Raises:
         BadRubric: names file and line of the first problem, and how many more there are.
     """
-    if problems:
-        first = min(problems, key=lambda problem: problem.line)
-        more = f" ({len(problems) - 1} more: wellheard rubric lint {first.path})" if len(problems) > 1 else ""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        first = min(errors, key=lambda problem: problem.line)
+        more = f" ({len(errors) - 1} more: wellheard rubric lint {first.path})" if len(errors) > 1 else ""
         raise BadRubric(f"{first.path}:{first.line}: {first.reason}", f"{first.advice}{more}")

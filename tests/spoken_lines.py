@@ -1,7 +1,7 @@
 """Calls for tests, written as they are spoken.
 
-`call("agent: hello", "[30 s]", "customer: hi")` has no acts; `tagged("agent: Hello. [greet, company 0.4]")` has
-those that are given: an act without a number is as good as certain.
+`call("agent: hello", "[30 s]", "customer: hi")` has no acts; `tagged("agent: Hello. [greet, company 0.4]")`
+has those that are given: an act without a number is as good as certain.
 """
 
 import re

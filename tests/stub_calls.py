@@ -15,8 +15,10 @@ from wellheard.pipeline.records import (
     Absence,
     Acts,
     Answer,
+    CallClarity,
     CallInfo,
     CallResult,
+    Clarity,
     Conversation,
     Evidence,
     Heard,
@@ -28,6 +30,19 @@ from wellheard.pipeline.records import (
     Span,
     Turn,
     Word,
+)
+
+CLEAR = Clarity(
+    grade="good",
+    faults=(),
+    probability=0.9,
+    log_probability=-0.25,
+    no_speech=0.05,
+    compression=1.5,
+    level_db=-24.0,
+    snr_db=30.0,
+    clipped=0.0,
+    bandwidth_hz=3400.0,
 )
 
 
@@ -82,6 +97,9 @@ def result(of: Source, answer: Answer = "yes", score: float | None = 0.5, turns:
         notes=("one party was not recorded",),
         conversation=Conversation(
             language="en", language_probability=0.98, duration_s=60.1, turns=spoken, role_confidence=1.0
+        ),
+        clarity=CallClarity(
+            grade="good", speakers={"agent": CLEAR, "customer": CLEAR}, turns=(CLEAR,) * turns
         ),
         heard=Heard(
             waiting_s=1.5,

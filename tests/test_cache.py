@@ -11,7 +11,7 @@ import pytest
 
 from wellheard.pipeline.cache import StageCache
 from wellheard.pipeline.errors import CannotWrite, NoSpeech
-from wellheard.pipeline.records import CallInfo, Span, Transcript, Word
+from wellheard.pipeline.records import CallInfo, Scorecard, Span, Transcript, Word
 from wellheard.pipeline.settings import Listen, Transcribe
 
 HEARD = Transcript(
@@ -107,6 +107,20 @@ def test_an_error_is_passed_on_and_nothing_is_kept(tmp_path: Path) -> None:
     with pytest.raises(NoSpeech):
         StageCache(tmp_path).get_or_make("transcribe", ["audio"], Transcript, make)
     assert entries(tmp_path) == []
+
+
+def test_what_is_not_worth_keeping_is_made_again_until_it_is(tmp_path: Path) -> None:
+    """As when a language model did not answer, and may the next night."""
+    cache = StageCache(tmp_path)
+    cards = [Scorecard(marks=(), scores={}, complete=complete) for complete in (False, False, True)]
+    makers = [Make(card) for card in [*cards, cards[-1]]]
+    given = [
+        cache.get_or_make("score", ["call"], Scorecard, make, worth_keeping=lambda card: card.complete)
+        for make in makers
+    ]
+    assert given == [*cards, cards[-1]]
+    assert [make.times for make in makers] == [1, 1, 1, 0]
+    assert len(entries(tmp_path)) == 1
 
 
 def test_workers_at_once_do_no_harm_to_each_other(tmp_path: Path) -> None:

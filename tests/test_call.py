@@ -10,6 +10,7 @@ from wellheard.pipeline.call import CallScorer
 from wellheard.pipeline.errors import NoSpeech
 from wellheard.pipeline.records import CallInfo, Source
 from wellheard.pipeline.settings import House, Score, Settings
+from wellheard.rubrics.acts import may_show
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,16 @@ def test_a_mono_call_comes_out_with_agent_and_customer_told_apart_and_every_crit
         ("pec", "empathy"),
     }
     assert len(result.scorecard.marks) == 24
+    agent, customer = result.acts.turns
+    assert agent["greet"] > 0.5
+    assert all(may_show("customer", act) for act in customer)
+    assert set(result.acts.answers) == {f"{m.rubric}.{m.criterion}" for m in result.scorecard.marks}
     [intro] = [m for m in result.scorecard.marks if m.criterion == "greeting"]
     assert all(
         0 <= e.start_s < e.end_s <= result.duration_s for m in result.scorecard.marks for e in m.evidence
     )
     assert intro.answer in ("yes", "no", "unsure")
+    assert {m.judge for m in result.scorecard.marks} == {"trained"}
 
 
 def test_two_channels_with_the_agent_known_need_no_guess(scorer, spoken, tmp_path):
@@ -65,12 +71,14 @@ def test_a_changed_rubric_scores_again_without_hearing_again(spoken, tmp_path, m
     again = CallScorer(Settings(score=Score(rubrics=("script",))), tmp_path / "cache", threads=2)
 
     def deaf(*_):
-        raise AssertionError("transcribed again")
+        raise AssertionError("heard or tagged again")
 
     monkeypatch.setattr("wellheard.pipeline.transcribe.transcribe", deaf)
     monkeypatch.setattr("wellheard.pipeline.diarize.diarize", deaf)
+    monkeypatch.setattr("wellheard.pipeline.acts.tag", deaf)
     second = again(call, lambda _: None)
     assert second.conversation == first.conversation
+    assert second.acts == first.acts
     assert {m.rubric for m in second.scorecard.marks} == {"script"}
 
 

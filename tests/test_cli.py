@@ -94,7 +94,17 @@ def test_help_is_there_at_once():
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 0.7
-    for name in ("score", "transcribe", "call", "agents", "weak-spots", "models", "rubric"):
+    for name in (
+        "score",
+        "transcribe",
+        "call",
+        "agents",
+        "weak-spots",
+        "evaluate",
+        "train",
+        "models",
+        "rubric",
+    ):
         assert f"  {name}" in shown
 
 
@@ -106,7 +116,7 @@ def test_help_needs_nothing_heavy():
     )
 
 
-@pytest.mark.parametrize("command", ["score", "transcribe", "call", "agents", "weak-spots"])
+@pytest.mark.parametrize("command", ["score", "transcribe", "call", "agents", "weak-spots", "evaluate"])
 def test_every_command_shows_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -186,6 +196,33 @@ def test_a_scorecard_shows_score_marks_and_where_to_hear_them(run, results):
     )
     assert "007 Żaneta Łuczak" in "\n".join(lines)
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_a_no_without_a_proof_shows_where_it_belonged_and_what_came_nearest(run, tmp_path):
+    folder = store(tmp_path, result(source(1), "no"))
+    lines = run("call", "c00001", "--results", folder)[1].splitlines()
+    place = next(i for i, line in enumerate(lines) if "It belonged between 0:00 and 0:06." in line)
+    assert lines[place].endswith("Nearest to it:")
+    assert lines[place + 1].split() == ["0:06", "agent", '"how', "may", "I", "help", 'you"']
+
+
+def test_a_stretch_that_was_hard_to_understand_is_said_to_be(run, tmp_path):
+    call = result(source(1), "no")
+    mumbled = [
+        replace(mark, absence=replace(mark.absence, intelligible=0.4)) for mark in call.scorecard.marks
+    ]
+    call = replace(call, scorecard=replace(call.scorecard, marks=tuple(mumbled)))
+    out = run("call", "c00001", "--results", store(tmp_path, call))[1]
+    assert "That stretch was hard to understand (40 % of words sure)." in " ".join(out.split())
+
+
+def test_a_call_shows_what_was_done_in_each_turn(run, results):
+    lines = run("call", "c00001", "--results", results)[1].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("What was done"))
+    first, second = (line.split() for line in lines[start + 1 : start + 3])
+    assert first[:5] == ["0:00", "agent", "greet", "98", "%"], "the company's name is less likely than not"
+    assert "company" not in first
+    assert second[:3] == ["0:03", "customer", "–"]
 
 
 def test_a_call_to_which_nothing_applied_has_no_score_rather_than_0_or_100(run, results):

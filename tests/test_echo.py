@@ -37,7 +37,7 @@ def echoing(spoken, level_db: float) -> np.ndarray:
 @pytest.mark.parametrize("level_db", [-12, -18, -30])
 def test_the_agent_s_sentences_are_heard_once_and_the_customer_s_whole(whisper, spoken, level_db):
     recording = Recording(samples=echoing(spoken, level_db), audio_id="x")
-    agent, customer = transcribe(recording, "en", House(), Transcribe(), speech_spans, whisper).channels
+    agent, customer = transcribe(recording, "en", (), House(), Transcribe(), speech_spans, whisper).channels
     assert "number" in " ".join(word.text for word in agent)
     said = " ".join(word.text for word in customer).lower()
     assert said.startswith("hello")

@@ -11,6 +11,7 @@ import pytest
 from sounds import read, silence, write
 
 from wellheard.pipeline.store import Results
+from wellheard.rubrics.acts import may_show
 
 # Loaded by every Python that the night starts: a connection to anywhere is written down and refused.
 NO_NETWORK = """
@@ -102,6 +103,7 @@ def test_every_criterion_of_every_call_has_a_mark_and_every_mark_its_evidence_wi
     assert len(marks) == 24 * len(lengths)
     for mark in marks:
         assert mark["answer"] in ("yes", "no", "na", "unsure")
+        assert mark["leaning"] in ("yes", "no", "na")
         assert all(0 <= e["start_s"] < e["end_s"] <= lengths[mark["call_id"]] for e in mark["evidence"])
 
 
@@ -112,6 +114,16 @@ def test_agent_and_customer_are_told_apart_also_when_the_customer_speaks_first(n
         ("customer", "Hello,"),
         ("agent", "Thank"),
     ]
+
+
+def test_every_act_is_one_that_its_turn_s_speaker_can_show(night):
+    _, results, _ = night
+    turns = Results(results).table("turns").to_pylist()
+    speakers = {(turn["call_id"], turn["turn"]): turn["speaker"] for turn in turns}
+    acts = Results(results).table("acts").to_pylist()
+    assert {act["call_id"] for act in acts} == {turn["call_id"] for turn in turns}
+    assert all(may_show(speakers[act["call_id"], act["turn"]], act["act"]) for act in acts)
+    assert all(0 < act["probability"] <= 1 for act in acts)
 
 
 def test_nothing_leaves_the_machine(night):

@@ -56,10 +56,10 @@ def test_the_wheel_holds_one_top_level_name(wheel):
 
 def test_the_wheel_ships_every_module_rubric_and_trained_file(wheel):
     names = {name.removeprefix("wellheard/") for name in zipfile.ZipFile(wheel).namelist()}
-    for pattern in ("*.py", "*.yaml", "*.json"):
+    for pattern in ("*.py", "*.yaml", "*.json", "*.txt", "*.safetensors"):
         expected = set(shipped(pattern))
         assert expected - names == set()
-    assert "cli.py" in names
+    assert {"cli.py", "models/acts.safetensors", "rubrics/combination.json"} <= names
 
 
 def test_the_wheel_ships_no_tests_and_no_sample_calls(wheel):

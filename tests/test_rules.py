@@ -1,4 +1,4 @@
-"""Each kind of condition, with acts and facts given by hand: how likely it holds, and what it shows for it."""
+"""Each kind of condition, with acts and facts given by hand: how likely it holds, and what shows it."""
 
 import pytest
 from spoken_lines import SURE, acts_of
@@ -53,7 +53,9 @@ def test_an_act_that_is_not_there_is_said_to_be_lacking():
 def test_of_several_acts_one_will_do_and_the_turn_shows_the_likelier():
     finding = weigh(Condition(act=("offer", "push")), found("agent: offer 0.3, push 0.8"))
     assert (finding.likelihood, finding.shown) == (0.8, ((0, "push"),))
-    assert weigh(Condition(act=("offer", "push")), found("agent:")).lacks == ("an offer or pressure to take an offer",)
+    assert weigh(Condition(act=("offer", "push")), found("agent:")).lacks == (
+        "an offer or pressure to take an offer",
+    )
 
 
 def test_a_fact_counts_like_an_act():
@@ -145,7 +147,10 @@ def test_where_nothing_is_sure_the_likeliest_turn_is_the_one_after_which_to_look
 def test_before_counts_only_turns_up_to_the_first():
     condition = Condition(act="recording", before="personal_data")
     assert shown(condition, found("agent: recording", "customer: personal_data")) == [0]
-    assert shown(condition, found("customer: personal_data", "agent: recording", "customer: personal_data")) is None
+    assert (
+        shown(condition, found("customer: personal_data", "agent: recording", "customer: personal_data"))
+        is None
+    )
     assert shown(condition, found("customer:", "agent: recording")) == [1], "what never comes limits nothing"
 
 
@@ -154,7 +159,9 @@ def test_unless_an_act_of_the_same_speaker_s_next_turn_undoes_it():
     assert shown(condition, found("agent: shut_out", "customer:", "agent:")) == [0]
     assert shown(condition, found("agent: shut_out, way_forward")) is None
     assert shown(condition, found("agent: shut_out", "customer:", "agent: way_forward")) is None
-    assert shown(condition, found("agent: shut_out", "agent:", "agent: way_forward")) == [0], "that is too late"
+    assert shown(condition, found("agent: shut_out", "agent:", "agent: way_forward")) == [0], (
+        "that is too late"
+    )
     half = weigh(condition, found("agent: shut_out 0.9, way_forward 0.7"))
     assert half.likelihood == pytest.approx(0.3)
 
@@ -219,7 +226,9 @@ def test_a_wait_is_handled_if_it_is_asked_for_and_thanked_for():
 
 def test_one_wait_out_of_two_that_is_not_handled_is_enough_for_a_no():
     first = ("agent: announce_wait", "customer:", "[hold]", "agent: after_wait")
-    assert shown(Condition(wait="handled"), found(*first, "customer:", "agent: announce_wait", "agent:")) is None
+    assert (
+        shown(Condition(wait="handled"), found(*first, "customer:", "agent: announce_wait", "agent:")) is None
+    )
     second = ("customer:", "agent: announce_wait", "customer:", "agent: after_wait")
     assert shown(Condition(wait="handled"), found(*first, *second)) == [0, 2, 4, 6]
 

@@ -21,10 +21,11 @@ import pytest
 from stub_calls import result, source
 
 from wellheard.pipeline.errors import BadManifestRow, CannotWrite, DamagedResults, NoResults
-from wellheard.pipeline.records import CallInfo, CallResult, Failure, Mark
+from wellheard.pipeline.records import CallInfo, CallResult, Failure, Heard, Mark
 from wellheard.pipeline.store import PARTITIONED_BY, SCHEMAS, Results
 
 WARSAW = ZoneInfo("Europe/Warsaw")
+OF_AGENTS = [dataset for dataset, columns in PARTITIONED_BY.items() if "agent_id" in columns]
 
 
 @pytest.fixture(autouse=True)
@@ -89,15 +90,42 @@ def test_all_that_is_known_of_a_call_reads_back(tmp_path: Path) -> None:
     assert call["silences"] == [{"start_s": 10.0, "end_s": 14.0}]
     assert call["interruptions"] == [{"at_s": 9.0, "by": "agent"}]
     assert call["scores"] == [{"rubric": "pec", "score": 0.5, "counted": 2, "unsure": 0}]
+    assert call["answers"] == [{"criterion": "pec.empathy", "yes": 0.125, "no": 0.25, "na": 0.625}]
+    assert call["tokens"] == 0
     turns = stored.table("turns").to_pylist()
     assert [turn["turn"] for turn in turns] == [0, 1, 2, 3]
     assert turns[1]["text"] == "turn1 of c00001"
     assert turns[1]["words"][0] == {"start_s": 3.0, "end_s": 3.2, "text": "turn1", "probability": 0.9}
+    acts = stored.table("acts", ["call_id", "turn", "act", "probability"]).to_pylist()
+    assert acts == [
+        {"call_id": "c00001", "turn": 0, "act": "company", "probability": 0.25},
+        {"call_id": "c00001", "turn": 0, "act": "greet", "probability": 0.98},
+    ]
     mark = stored.table("marks").to_pylist()[0]
     assert mark["rubric_version"] == "1.10"
+    assert (mark["answer"], mark["leaning"], mark["absence"]) == ("yes", "yes", None)
     assert mark["evidence"] == [
         {"start_s": 0.0, "end_s": 0.8, "speaker": "agent", "quote": "thank you for calling"}
     ]
+
+
+def test_a_no_is_stored_with_where_it_belonged_and_an_unsure_with_what_it_leans_to(tmp_path: Path) -> None:
+    stored = store(tmp_path, result(source(1), "no"), result(source(2), "unsure"))
+    no, _, unsure, _ = stored.table("marks").sort_by("call_id").to_pylist()
+    assert no["absence"] == {
+        "start_s": 0.0,
+        "end_s": 6.8,
+        "nearest": [{"start_s": 6.0, "end_s": 6.8, "speaker": "agent", "quote": "how may I help you"}],
+        "intelligible": 0.9,
+    }
+    assert (unsure["answer"], unsure["leaning"], unsure["absence"]) == ("unsure", "no", None)
+
+
+def test_what_a_language_model_has_read_and_written_is_stored(tmp_path: Path) -> None:
+    call = result(source(1))
+    asked = msgspec.structs.replace(call.scorecard, tokens=1234)
+    stored = store(tmp_path, msgspec.structs.replace(call, scorecard=asked))
+    assert stored.table("calls")["tokens"].to_pylist() == [1234]
 
 
 def test_every_field_of_the_records_has_its_column() -> None:
@@ -105,7 +133,8 @@ def test_every_field_of_the_records_has_its_column() -> None:
     assert {renamed.get(name, name) for name in CallInfo.__struct_fields__} <= set(SCHEMAS["calls"].names)
     assert set(Mark.__struct_fields__) <= set(SCHEMAS["marks"].names)
     assert set(Failure.__struct_fields__) - {"started_at"} <= set(SCHEMAS["failures"].names)
-    apart = {"info", "conversation", "heard", "scorecard"}
+    apart = {"info", "conversation", "heard", "acts", "scorecard"}
+    assert set(Heard.__struct_fields__) | {"answers", "tokens"} <= set(SCHEMAS["calls"].names)
     assert set(CallResult.__struct_fields__) - apart <= set(SCHEMAS["calls"].names)
 
 
@@ -285,7 +314,7 @@ def test_no_two_folders_differ_in_case_alone(tmp_path: Path) -> None:
     for number, agent_id in enumerate(ODD_IDS):  # one run each: the names must hold from run to run
         store(tmp_path, result(source(number, agent_id)))
     store(tmp_path, *(result(source(number, agent_id)) for number, agent_id in enumerate(ODD_IDS)))
-    for dataset in ("calls", "turns", "marks"):
+    for dataset in OF_AGENTS:
         names = [path.name.casefold() for path in (tmp_path / dataset).iterdir()]
         assert len(names) == len(set(names)) == len(ODD_IDS)
         assert not any(name.endswith((".", " ")) for name in names)  # which Windows would cut off
@@ -339,7 +368,7 @@ def test_a_call_that_turns_out_to_be_another_agents_or_days_moves(tmp_path: Path
     ]
     store(tmp_path, result(source(2, day="2025-03-01")))
     assert len(stored.table("calls")) == 2
-    for dataset in ("calls", "turns", "marks"):
+    for dataset in OF_AGENTS:
         left = sorted(
             str(path.relative_to(tmp_path / dataset)) for path in (tmp_path / dataset).rglob("date=*")
         )
@@ -427,7 +456,7 @@ def test_a_night_without_failures_has_an_empty_table_of_them(tmp_path: Path) -> 
 
 def test_a_run_that_stored_nothing_has_empty_tables(tmp_path: Path) -> None:
     stored = store(tmp_path)
-    assert [len(stored.table(dataset)) for dataset in SCHEMAS] == [0] * 5
+    assert [len(stored.table(dataset)) for dataset in SCHEMAS] == [0] * len(SCHEMAS)
 
 
 def test_no_results_are_an_error_with_an_advice(tmp_path: Path) -> None:
@@ -464,6 +493,7 @@ def test_a_disk_that_fills_up_leaves_what_was_stored_and_a_later_run_completes(
     store(tmp_path / "undisturbed", *old)
     wanted = rows(store(tmp_path / "undisturbed", *new))
     room, replace = 0, Path.replace
+    last = 3 * len(OF_AGENTS) + 1  # a partition that a call leaves, two that one comes to, and `agents`
 
     def fill_up(new: Path, path: Path) -> Path:
         nonlocal room
@@ -472,13 +502,13 @@ def test_a_disk_that_fills_up_leaves_what_was_stored_and_a_later_run_completes(
             raise OSError(28, "No space left on device")
         return replace(new, path)
 
-    for files in range(11):
+    for files in range(last + 1):
         folder = tmp_path / str(files)
         stored = store(folder, *old)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", fill_up)
             room = files
-            if files == 10:  # a partition that a call leaves, two that one comes to, and `agents`
+            if files == last:
                 store(folder, *new)
                 assert room == 0
             else:
@@ -486,7 +516,7 @@ def test_a_disk_that_fills_up_leaves_what_was_stored_and_a_later_run_completes(
                     store(folder, *new)
         store(folder, result(source(9, "C3")))  # the next run, whatever it does, puts right what was cut off
         calls = set(zip(*stored.table("calls", ["agent_id", "call_id"]).to_pydict().values(), strict=True))
-        for dataset in ("turns", "marks"):
+        for dataset in OF_AGENTS:
             found = stored.table(dataset, ["agent_id", "call_id"]).to_pydict().values()
             assert set(zip(*found, strict=True)) == calls
         assert sum(stored.table("agents")["calls"].to_pylist()) == len(calls)
@@ -506,10 +536,10 @@ def test_where_a_call_lies_is_known_in_the_next_run(tmp_path: Path, change: str)
         case "damaged":
             kept.write_text('[["A",')
         case "a partition by hand":
-            for dataset in ("calls", "turns", "marks"):
+            for dataset in OF_AGENTS:
                 (tmp_path / dataset / "agent_id=A").rename(tmp_path / dataset / "agent_id=Z%2F1")
     store(tmp_path, result(source(1, "C")))
-    for dataset in ("calls", "turns", "marks"):
+    for dataset in OF_AGENTS:
         found = stored.table(dataset).to_pylist()
         assert {(row["agent_id"], row["call_id"]) for row in found} == {("B", "c00002"), ("C", "c00001")}
 
@@ -574,7 +604,7 @@ def test_a_reader_never_meets_half_a_file(tmp_path: Path) -> None:
 def test_a_thousand_and_twenty_five_agents_are_stored(tmp_path: Path) -> None:
     stored = store(tmp_path, *(result(source(number, f"agent{number}")) for number in range(1025)))
     assert len(stored.table("calls")) == len(stored.table("agents")) == 1025
-    assert len([*tmp_path.rglob("*.parquet")]) == 3 * 1025 + 1
+    assert len([*tmp_path.rglob("*.parquet")]) == len(OF_AGENTS) * 1025 + 1
 
 
 def test_no_score_is_ever_nan(tmp_path: Path) -> None:

@@ -7,22 +7,21 @@ import stat
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from dialogues import dialogue
 from msgspec.structs import replace
 from rich.console import Console
+from stub_calls import CLEAR
 
 from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.batch import Failed, Outcome, Scored, Started
 from wellheard.pipeline.datasets import SCHEMAS
-from wellheard.pipeline.errors import CannotWrite, NoResults
-from wellheard.pipeline.records import CallInfo, Failure, clock
+from wellheard.pipeline.errors import CannotWrite
+from wellheard.pipeline.records import CallClarity, CallInfo, Failure, clock
 from wellheard.views import agents as agents_view
 from wellheard.views import dialogue as dialogue_view
 from wellheard.views import night as night_view
-from wellheard.views import weak_spots as weak_spots_view
 from wellheard.views.files import write_text, write_whole
 from wellheard.views.progress import Tally, duration, progress
 from wellheard.views.screen import percent, plain, screen, visible
@@ -181,10 +180,22 @@ CALL = dialogue(
 
 def test_a_dialogue_shows_time_speaker_and_words():
     console = page()
-    dialogue_view.show(console, CallInfo(call_id="c1", agent_id="007"), CALL)
+    faint = replace(CLEAR, grade="fair", faults=("quiet", "noisy"))
+    clarity = CallClarity(grade="fair", speakers={"agent": CLEAR, "customer": faint}, turns=())
+    dialogue_view.show(console, CallInfo(call_id="c1", agent_id="007"), CALL, clarity)
     lines = [line.split() for line in written(console).splitlines()]
     assert ["0:02", "customer", "Hello,", "my", "[order]", "is", "late."] in lines
     assert ["1:10", "agent", "Let", "me", "look."] in lines
+    assert lines[-1] == ["To", "be", "heard:", "agent", "good;", "customer", "fair", "(quiet,", "noisy)"]
+
+
+def test_a_vocabulary_that_does_not_fit_is_said_in_one_line():
+    console = page()
+    night_view.show_vocabulary(console, [f"Product number {number}" for number in range(1000, 4500)])
+    night_view.show_vocabulary(console, ["Brightline", "KX-200"])
+    assert written(console).splitlines() == [
+        "Of 3500 names in the vocabulary, 10 are used: the first 220 characters, none longer than 60."
+    ]
 
 
 def test_the_json_of_a_dialogue_has_exactly_the_promised_names():
@@ -220,110 +231,6 @@ def test_subtitles_are_numbered_timed_and_short_enough_to_read():
     assert blocks[-1].splitlines()[1:] == ["00:59:59,500 --> 01:00:01,000", "Customer: yes"]
     assert all(len(block.splitlines()[2]) <= len("Customer: ") + 84 for block in blocks)
     assert sum(block.count("word") for block in blocks) == 60
-
-
-# --- weak spots
-
-
-def marks_of(*answers: tuple[str, str, str]) -> pa.Table:
-    """A table of marks from "agent, criterion, answers": one letter a call, y, n, a (na) or u (unsure)."""
-    names = {"y": "yes", "n": "no", "a": "na", "u": "unsure"}
-    return pa.Table.from_pylist(
-        [
-            {
-                "call_id": f"{agent}-{i}",
-                "agent_id": agent,
-                "rubric": "script",
-                "criterion": criterion,
-                "answer": names[letter],
-                "confidence": 0.5 + i / 1000,
-                "evidence": [{"start_s": 60.0 + i, "end_s": 62.0, "speaker": "agent", "quote": "…"}],
-            }
-            for agent, criterion, letters in answers
-            for i, letter in enumerate(letters)
-        ]
-    )
-
-
-def weak_spots(marks: pa.Table, agent: str) -> pa.Table:
-    own, others = marks.filter(pc.field("agent_id") == agent), marks.filter(pc.field("agent_id") != agent)
-    return weak_spots_view.weak_spots(
-        agent, own.select(weak_spots_view.OWN_COLUMNS), others.select(weak_spots_view.TEAM_COLUMNS)
-    )
-
-
-TEAM = marks_of(
-    ("A1", "greeting", "n" * 18 + "y" * 2),
-    ("A2", "greeting", "y" * 38 + "n" * 2),
-    ("A1", "closing", "y" * 39 + "n"),
-    ("A2", "closing", "y" * 10 + "n" * 30),
-    ("A1", "recap", "nny" + "a" * 30),
-    ("A2", "recap", "yyyn"),
-    ("A1", "empathy", "a" * 9 + "u"),
-    ("A1", "alike", "y" * 1800 + "n" * 200),
-    ("A2", "alike", "y" * 1790 + "n" * 210),
-)
-
-
-def test_weak_spots_come_first_and_strengths_last():
-    rows = weak_spots(TEAM, "A1").to_pylist()
-    assert [(row["criterion"], row["verdict"]) for row in rows] == [
-        ("greeting", "weaker than the team"),
-        ("recap", "not enough calls"),
-        ("alike", "as the team"),
-        ("closing", "stronger than the team"),
-    ]
-
-
-def test_a_rate_is_of_the_calls_that_gave_occasion_and_has_an_interval():
-    recap = weak_spots(TEAM, "A1").to_pylist()[1]
-    assert (recap["asked"], recap["yes"], recap["team_asked"], recap["team_yes"]) == (3, 1, 4, 3)
-    assert recap["rate"] == pytest.approx(1 / 3)
-    assert 0 < recap["rate_low"] < 1 / 3 < recap["rate_high"] < 1
-    assert recap["difference_low"] < 0 < recap["difference_high"]
-
-
-def test_a_criterion_without_occasion_has_no_row():
-    assert "empathy" not in weak_spots(TEAM, "A1")["criterion"].to_pylist()
-
-
-def test_a_weak_spot_names_the_two_surest_calls_that_show_it():
-    greeting, *_, closing = weak_spots(TEAM, "A1").to_pylist()
-    assert greeting["calls"] == [
-        {"call_id": "A1-17", "answer": "no", "at_s": 77.0},
-        {"call_id": "A1-16", "answer": "no", "at_s": 76.0},
-    ]
-    assert [(call["call_id"], call["answer"]) for call in closing["calls"]] == [
-        ("A1-38", "yes"),
-        ("A1-37", "yes"),
-    ]
-
-
-def test_newcombes_interval_is_that_of_his_paper(monkeypatch):
-    # Newcombe 1998, Statistics in Medicine 17:873, table II, method 10, at 95 %: 56/70 against 48/80.
-    mine, team = weak_spots_view.Rate(70, 56), weak_spots_view.Rate(80, 48)
-    monkeypatch.setattr(weak_spots_view, "CONFIDENCE", 0.95)
-    low, high = weak_spots_view._difference_interval(mine, team)
-    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
-
-
-def test_an_agent_without_a_team_is_shown_without_a_verdict():
-    rows = weak_spots(marks_of(("A1", "greeting", "yn")), "A1").to_pylist()
-    assert [(row["verdict"], row["team_rate"]) for row in rows] == [("no team to compare with", None)]
-
-
-def test_an_unknown_agent_is_said():
-    with pytest.raises(NoResults, match="007"):
-        weak_spots(TEAM, "007")
-
-
-def test_weak_spots_read_well():
-    console = page()
-    weak_spots_view.show(console, weak_spots(TEAM, "A1"))
-    text = written(console)
-    assert text.index("Weak spots") < text.index("greeting") < text.index("Strengths") < text.index("closing")
-    assert "A1-17 1:17" in text
-    assert all(len(line) <= 100 for line in text.splitlines())
 
 
 # --- agents

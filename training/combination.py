@@ -15,13 +15,15 @@ from sklearn.linear_model import LogisticRegression
 
 from wellheard.pipeline.records import Acts
 from wellheard.pipeline.score import find
-from wellheard.rubrics.combination import Combination, Weights, features, rule_hash
+from wellheard.rubrics.combination import OF_WHOLE_CALL, Combination, Weights, features, rule_hash
 from wellheard.rubrics.loader import Rubric
 from wellheard.rubrics.rules import Findings, Rule
 from wellheard.training.labelled import LabelledCall
 
 # How freely weights may leave zero.
-FREEDOM = 1.0
+FREEDOM = 0.3
+# The many numbers about single acts are held back beside the six about the whole call.
+OF_ACTS = 0.3
 
 
 def findings(calls: Sequence[LabelledCall], acts: Mapping[str, Acts]) -> dict[str, Findings]:
@@ -52,15 +54,20 @@ def fit(
 
 
 def _fit(numbers: npt.NDArray[np.float64], answers: Sequence[str], rule: Rule) -> Weights:
+    centre, width = numbers.mean(axis=0), numbers.std(axis=0)
+    centre[:OF_WHOLE_CALL] = 0.0
+    scale = OF_ACTS / np.where(width > 0, width, 1.0)
+    scale[:OF_WHOLE_CALL] = 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        model = LogisticRegression(C=FREEDOM, max_iter=5000).fit(numbers, answers)
-    weights, bias = model.coef_, model.intercept_
+        model = LogisticRegression(C=FREEDOM, max_iter=5000).fit((numbers - centre) * scale, answers)
+    weights = model.coef_ * scale
+    bias = model.intercept_ - weights @ centre
     if len(model.classes_) == 2:
         weights, bias = np.vstack([0 * weights, weights]), np.concatenate([0 * bias, bias])
     return Weights(
         rule=rule_hash(rule),
-        answers=tuple(model.classes_),
+        answers=tuple(map(str, model.classes_)),
         weights=tuple(tuple(np.round(row, 6).tolist()) for row in weights),
         bias=tuple(np.round(bias, 6).tolist()),
     )

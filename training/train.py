@@ -23,7 +23,7 @@ from wellheard.pipeline.errors import NoInput
 from wellheard.pipeline.records import Acts
 from wellheard.rubrics import combination as combination_file
 from wellheard.rubrics import loader
-from wellheard.rubrics.acts import ACTS
+from wellheard.rubrics.acts import ACTS, DONE_FROM
 from wellheard.rubrics.combination import Combination
 from wellheard.rubrics.facts import FACTS
 from wellheard.training import acts, combination, folds, samples
@@ -126,11 +126,11 @@ def held_out_acts(
 def micro_f1(
     known: Material, tagged: Mapping[str, Tagged], scale: acts.Numbers, shift: acts.Numbers
 ) -> float:
-    """F1 over all acts of all turns together, an act counting as tagged from a probability of a half on."""
+    """F1 over all acts of all turns together, an act counting as done from `DONE_FROM` on."""
     counts = np.zeros(3)
     for name, of_call in held_out_acts(known, tagged, scale, shift).items():
         for said, found in zip(known.samples[name].acts, of_call.turns, strict=True):
-            given = {act for act, sure in found.items() if sure >= 0.5}
+            given = {act for act, sure in found.items() if sure >= DONE_FROM}
             counts += len(said & given), len(given - said), len(said - given)
     right, wrong, missed = counts
     return float(2 * right / (2 * right + wrong + missed))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wellheard.pipeline.records import CallInfo, Conversation, Turn, Word, clock
+from wellheard.pipeline.records import CallClarity, CallInfo, Conversation, Turn, Word, clock
 from wellheard.views.screen import counted, percent, plain, visible
 
 COLOURS = {"agent": "cyan", "customer": "green", "other": "magenta"}
@@ -20,7 +20,7 @@ SUBTITLE_CHARACTERS = 84
 SUBTITLE_S = 7.0
 
 
-def show(console: Console, info: CallInfo, conversation: Conversation) -> None:
+def show(console: Console, info: CallInfo, conversation: Conversation, clarity: CallClarity) -> None:
     """The dialogue, each turn with its time and speaker."""
     facts = [f"{clock(conversation.duration_s)} long", language_line(conversation)]
     if info.agent_id != "unknown":
@@ -39,6 +39,8 @@ def show(console: Console, info: CallInfo, conversation: Conversation) -> None:
     console.print(table)
     console.print()
     console.print(plain(certainty_line(conversation), "dim"))
+    heard = [(speaker, own.grade, own.faults) for speaker, own in clarity.speakers.items()]
+    console.print(plain(f"To be heard: {clarity_line(heard)}", "dim"))
 
 
 def language_line(conversation: Conversation) -> str:
@@ -54,6 +56,14 @@ def certainty_line(conversation: Conversation) -> str:
         return f"{turns}; agent and customer are known from the recording"
     sure = percent(conversation.role_confidence)
     return f"{turns}; agent and customer told apart by what they say, {sure} sure"
+
+
+def clarity_line(of_speakers: Iterable[tuple[str, str, Sequence[str]]]) -> str:
+    """How well each speaker was to be heard, and what was wrong: (speaker, grade, faults)."""
+    return "; ".join(
+        f"{speaker} {grade}" + (f" ({', '.join(faults)})" if faults else "")
+        for speaker, grade, faults in sorted(of_speakers)
+    )
 
 
 def as_json(conversation: Conversation) -> str:

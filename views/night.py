@@ -10,9 +10,10 @@ from rich.console import Console
 
 from wellheard.pipeline.agents import summarise
 from wellheard.pipeline.batch import Outcome
-from wellheard.pipeline.datasets import SCHEMAS, agent_of
+from wellheard.pipeline.datasets import SCHEMAS, SCORED, agent_of
 from wellheard.pipeline.ingest import Found
 from wellheard.pipeline.records import Failure
+from wellheard.pipeline.vocabulary import LIST_CHARACTERS, LONGEST_TERM, used
 from wellheard.views import agents
 from wellheard.views.progress import duration, speed
 from wellheard.views.screen import counted, plain
@@ -41,6 +42,18 @@ def show_found(console: Console, found: Found, jobs: int, threads: int) -> None:
     _at_most(console, [f"Note: {note}" for note in found.notes], NOTES_SHOWN, "more notes", "dim")
 
 
+def show_vocabulary(console: Console, vocabulary: Sequence[str]) -> None:
+    """How much of the house's list fits into what a recogniser can be told, if not all of it does."""
+    fitting = len(used(vocabulary))
+    if fitting < len(vocabulary):
+        say(
+            console,
+            f"Of {counted(len(vocabulary), 'name')} in the vocabulary, {fitting} are used: "
+            f"the first {LIST_CHARACTERS} characters, none longer than {LONGEST_TERM}.",
+            "yellow",
+        )
+
+
 def show_outcome(
     console: Console, outcome: Outcome, calls: pa.Table, failures: Sequence[Failure], results: Path
 ) -> None:
@@ -65,7 +78,7 @@ def show_outcome(
         )
     show_failures(console, failures, results)
     console.print()
-    say(console, f"Parquet: {results}/ with {', '.join(SCHEMAS)}")
+    say(console, f"Parquet: {results}/ with {', '.join(SCORED)}")
     if calls.num_rows:
         first = calls.sort_by("call_id")
         call_id, agent_id = first["call_id"][0].as_py(), shlex.quote(first["agent_id"][0].as_py())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from rich.console import Console
 from rich.padding import Padding
@@ -66,26 +67,25 @@ def show(console: Console, rubric: Rubric) -> None:
 
 
 def problems(found: Iterable[Problem]) -> pa.Table:
-    """Columns: `path, line, reason, advice`."""
+    """Columns: `path, line, severity, reason, advice`."""
     fields: list[pa.Field[Any]] = [
         pa.field("path", pa.string()),
         pa.field("line", pa.int64()),
+        pa.field("severity", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("advice", pa.string()),
     ]
     return pa.Table.from_pylist(
-        [
-            {"path": problem.path, "line": problem.line, "reason": problem.reason, "advice": problem.advice}
-            for problem in found
-        ],
-        schema=pa.schema(fields),
+        [msgspec.structs.asdict(problem) for problem in found], schema=pa.schema(fields)
     )
 
 
 def show_problems(console: Console, found: Iterable[Problem]) -> None:
     """One line a problem, as compilers write them, so that editors jump to it; or that all is well."""
-    lines = [str(problem) for problem in found]
-    for line in lines:
-        console.print(plain(line), soft_wrap=True)
-    if not lines:
+    found = list(found)
+    for problem in found:
+        console.print(plain(problem), soft_wrap=True)
+    if not found:
         console.print(plain("Nothing wrong.", "green"))
+    elif all(problem.severity == "warning" for problem in found):
+        console.print(plain("It can be used as it is.", "green"))

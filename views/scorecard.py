@@ -14,10 +14,11 @@ from rich.text import Text
 
 from wellheard.pipeline.errors import NoResults
 from wellheard.pipeline.records import clock
+from wellheard.rubrics.acts import DONE_FROM
+from wellheard.views.dialogue import clarity_line
 from wellheard.views.screen import counted, percent, plain
 
-# An act is shown from this probability on; a stretch whose words are less sure than that may hold anything.
-SHOWN_FROM = 0.5
+# A stretch whose words are less sure than that may hold anything.
 HARDLY_INTELLIGIBLE = 0.6
 EVIDENCE_SHOWN = 3
 
@@ -164,10 +165,10 @@ def _show_absence(console: Console, absence: Mapping[str, Any]) -> None:
 def show_acts(
     console: Console, turns: Sequence[Mapping[str, Any]], acts: Sequence[Mapping[str, Any]]
 ) -> None:
-    """What was done, turn by turn: the acts more likely than not, surest first, and how the turn begins."""
+    """What was done, turn by turn: the acts done, surest first, and how the turn begins."""
     done: dict[int, list[Mapping[str, Any]]] = {}
     for act in acts:
-        if act["probability"] >= SHOWN_FROM:
+        if act["probability"] >= DONE_FROM:
             done.setdefault(act["turn"], []).append(act)
     console.print()
     console.print(Rule(plain("What was done", "bold"), align="left", style="dim"))
@@ -206,6 +207,9 @@ def _facts(call: Mapping[str, Any]) -> list[tuple[str, str]]:
         length += f" of {clock(call['expected_s'])}: the recording is incomplete"
     facts.append(("Length", f"{length}, {_language(call)}"))
     facts.append(("Who is who", _who(call)))
+    if call["clarity"]:
+        of_speakers = [(own["speaker"], own["grade"], own["faults"]) for own in call["clarity"]]
+        facts.append(("To be heard", clarity_line(of_speakers)))
     facts.append(("Heard", _heard(call)))
     return facts
 

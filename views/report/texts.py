@@ -1,0 +1,63 @@
+"""The report's words in its languages (`texts.yaml`), and numbers as each language writes them."""
+
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wellheard.views.screen import percent
+
+_FILE = Path(__file__).with_name("texts.yaml")
+
+
+class Language(StrEnum):
+    """What a report can be written in."""
+
+    EN = "en"
+    RU = "ru"
+
+
+@cache
+def _all() -> dict[str, dict[str, Any]]:
+    from ruamel.yaml import YAML  # only here: the command line needs `Language` for its help
+
+    found: dict[str, dict[str, Any]] = YAML(typ="safe").load(_FILE.read_text(encoding="utf-8"))
+    return found
+
+
+class Texts:
+    """The texts of one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text, with its names filled in."""
+        text = str(_all()[key][self.language])
+        return text.format(**values) if values else text
+
+    def lines(self, key: str, **values: object) -> list[str]:
+        """A text of several paragraphs."""
+        return [str(line).format(**values) for line in _all()[key][self.language]]
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a text."""
+        return key in _all()
+
+    def whole(self, number: int) -> str:
+        """A whole number with its thousands apart."""
+        return f"{number:,}" if self.language is Language.EN else f"{number:,}".replace(",", "\u00a0")
+
+    def tenths(self, number: float) -> str:
+        """A number with one decimal."""
+        text = f"{number:,.1f}"
+        return text if self.language is Language.EN else text.replace(",", "\u00a0").replace(".", ",")
+
+    def share(self, share: float | None) -> str:
+        """A share as 83 %."""
+        return percent(share).replace(" ", "\u00a0")
+
+    @staticmethod
+    def points(difference: float) -> str:
+        """A difference of shares as +5 or −5."""
+        return f"{difference * 100:+.0f}".replace("-", "−").replace("+0", "0").replace("−0", "0")
