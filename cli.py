@@ -342,7 +342,7 @@ def report(
     material = period.read(stored, wanted, days, by or (), hear_first.where_to_look)
     figures = overview(material)
     picked = hear_first.pick(material)
-    proofs = period.proofs(stored, hear_first.named(material, picked))
+    proofs = period.proofs(stored, material, hear_first.named(material, picked))
     html = page.report(
         material,
         figures,

@@ -207,9 +207,10 @@ def measure(folder: str, *options: str) -> None:
         *options,
     ]
     subprocess.run(command, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    wall_s, used = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{time.monotonic() - start:.1f} s, {peak:.0f} MiB at most, {out.stat().st_size / 1e3:.0f} kB of HTML"
+        f"{wall_s:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of CPU), {used.ru_maxrss / 1024:.0f} MiB at most, "
+        f"{out.stat().st_size / 1e3:.0f} kB of HTML"
     )
 
 

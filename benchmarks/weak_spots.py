@@ -86,11 +86,11 @@ def measure(name: str, nights: int, make: Callable[[np.random.Generator], Night]
         night = make(random)
         weak = judge(random, night)
         wrong = weak & ~(night.rates < others(night.rates) - 1e-9)
-        named += weak.sum()
-        chance += wrong.sum()
-        any_chance += wrong.any()
-        found += (weak & night.gaps).sum()
-        gaps += night.gaps.sum()
+        named += int(weak.sum())
+        chance += int(wrong.sum())
+        any_chance += int(wrong.any())
+        found += int((weak & night.gaps).sum())
+        gaps += int(night.gaps.sum())
         best.append(best_possible(random, night))
     print(
         f"{name:55}{named / nights:7.1f} {chance / max(named, 1):7.1%} {any_chance / nights:7.0%} "

@@ -37,8 +37,8 @@ def goals(results: Results, agent_id: str) -> list[Goal]:
     stored = results.table("coaching", filter=pc.field("agent_id") == agent_id)
     found: list[Goal] = []
     next_day: dict[tuple[str, str], str] = {}
-    order = [("date", "descending"), ("rubric", "ascending"), ("criterion", "ascending")]
-    for row in stored.sort_by(order).to_pylist():
+    by_name = stored.sort_by([("rubric", "ascending"), ("criterion", "ascending")]).to_pylist()
+    for row in sorted(by_name, key=lambda row: str(row["date"]), reverse=True):
         what = (row["rubric"], row["criterion"])
         found.append(Goal(row["date"], *what, row["target"], next_day.get(what)))
         next_day[what] = row["date"]

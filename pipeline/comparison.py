@@ -247,7 +247,7 @@ def _distribution(cells: Cells, weights: Array, points: Array) -> Array:
     points = np.clip(points, 0, 1)
     yes, no = cells.yes[:, None, None], (cells.asked - cells.yes)[:, None, None]
     at = cells.reference[:, :, None]
-    found = ((points >= at - 1e-12) * weights[:, 0, :, None]).sum(axis=1)
+    found: Array = ((points >= at - 1e-12) * weights[:, 0, :, None]).sum(axis=1)
     for place, spread in enumerate(_SPREADS):
         a, b = _beta(at, spread)
         up_to = betainc(a + yes, b + no, points)
@@ -260,7 +260,8 @@ def _distribution(cells: Cells, weights: Array, points: Array) -> Array:
 
 
 def _quantile(distribution: Array, points: Array, share: float) -> Array:
-    return np.array([points[min(np.searchsorted(row, share), points.size - 1)] for row in distribution])
+    places = [min(int(np.searchsorted(row, share)), points.size - 1) for row in distribution]
+    return points[np.array(places, np.int64)]
 
 
 def _enough(cells: Cells) -> npt.NDArray[np.bool_]:
@@ -268,7 +269,8 @@ def _enough(cells: Cells) -> npt.NDArray[np.bool_]:
     a, b = (cells.yes + 0.5)[:, None], (cells.asked - cells.yes + 0.5)[:, None]
     low = betainc(a, b, np.clip(cells.reference - GAP, 0, 1)).mean(axis=1)
     high = betaincc(a, b, np.clip(cells.reference + GAP, 0, 1)).mean(axis=1)
-    return np.maximum(low, high) <= ERRORS
+    enough: npt.NDArray[np.bool_] = np.maximum(low, high) <= ERRORS
+    return enough
 
 
 def _beta(mean: Array, spread: float) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
 """Calls that show a criterion missed or done: which ones, and the twenty seconds of each to hear."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def find(
 ) -> list[list[Example]]:
     """For each thing wanted the calls that show it best, of the days from `since` on."""
     own = marks(results, [agent_id], since)
-    languages: Mapping[str, str | None] = {}
+    foreign: set[str] = set()
     others: list[dict[str, Any]] = []
     if any(one.of_colleagues for one in wanted):
         asked = {one: _best_colleagues(team, agent_id, since, one) for one in wanted if one.of_colleagues}
@@ -99,13 +99,14 @@ def find(
         ids = {mark["call_id"] for mark in (*own, *others)}
         spoken = _calls(results, [agent_id, *who], ids, ("call_id", "language"))
         languages = {call["call_id"]: call["language"] for call in spoken}
+        usual = _usual({mark["call_id"] for mark in own}, languages)
+        foreign = {call_id for call_id, language in languages.items() if language != usual}
     chosen: list[list[dict[str, Any]]] = []
     used: set[str] = set()
     for one in wanted:
         found: list[dict[str, Any]] = []
         if one.of_colleagues:
-            usual = _usual({call["call_id"] for call in own}, languages)
-            found = pick(others, one, set(), lambda call_id, usual=usual: languages.get(call_id) != usual)
+            found = pick(others, one, foreign)
         if not found:
             found = pick(own, one, used)
         used |= {mark["call_id"] for mark in found}
@@ -116,14 +117,12 @@ def find(
 def pick(
     found: Iterable[dict[str, Any]],
     wanted: Wanted,
-    used: set[str],
-    last: Callable[[str], bool] | None = None,
+    last: Set[str] = frozenset(),
 ) -> list[dict[str, Any]]:
     """Of these marks those to hear first.
 
     Those that name a place before those that do not, of what is missing only where words were to be
-    understood, calls not shown yet before others, and then the surest. Calls that `last` is true of come at
-    the end.
+    understood, then the surest; calls in `last` at the end.
     """
     fitting = [
         mark
@@ -133,12 +132,11 @@ def pick(
     ]
     fitting.sort(
         key=lambda mark: (
-            last is not None and last(mark["call_id"]),
+            mark["call_id"] in last,
             not (mark["evidence"] or mark["absence"]),
             not mark["evidence"]
             and bool(mark["absence"])
             and mark["absence"]["intelligible"] < _INTELLIGIBLE,
-            mark["call_id"] in used,
             -mark["confidence"],
             mark["call_id"],
         )

@@ -10,12 +10,13 @@ from math import fsum, sqrt
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wellheard.pipeline.overview import AGENT
-from wellheard.pipeline.period import Material, flat
-from wellheard.pipeline.summary import FEWEST_CALLS, Estimate, Figures, Sums, own_level, spread
+from wellheard.pipeline.period import Material, criteria_of, flat, reals, texts
+from wellheard.pipeline.summary import FEWEST_CALLS, Estimate, Figures, Numbers, Sums, own_level, spread
 
 MOST_CRITICAL, MOST_WORST, MOST_UNSURE, MOST_SURPRISING = 10, 10, 5, 5
 USUAL_MARKS = 3.0
@@ -125,17 +126,14 @@ def where_to_look(days: pa.Table, before: pa.Table) -> set[tuple[str, str]]:
     it is known which are critical.
     """
     found: set[tuple[str, str]] = set()
-    names, dates = days[AGENT].to_pylist(), days["date"].to_pylist()
+    names, dates = texts(days[AGENT]), texts(days["date"])
     baseline = _Baseline(days, before)
     entries = flat(days, "rubrics")
-    rubric = entries.columns["rubric"].to_numpy(zero_copy_only=False)
-    counted, unsure = (
-        np.asarray(entries.columns[name].fill_null(0).to_numpy(zero_copy_only=False), float)
-        for name in ("counted", "unsure")
-    )
+    rubric = texts(entries.columns["rubric"])
+    counted, unsure = (reals(entries.columns[name], 0) for name in ("counted", "unsure"))
     lists = entries.columns["scores"]
-    entry = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(int)
-    score = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), float)
+    entry = np.asarray(pc.list_parent_indices(lists), np.int64)
+    score = reals(pc.list_flatten(lists), 0)
     doubt = unsure / np.maximum(counted + unsure, 1)
     rows: set[int] = set()
     for name in set(rubric):
@@ -147,12 +145,11 @@ def where_to_look(days: pa.Table, before: pa.Table) -> set[tuple[str, str]]:
         off = baseline.surprise([names[number] for number in row], [name] * len(row), own)
         rows.update(row[np.argsort(-np.abs(off), kind="stable")[:_DAYS_EACH]].tolist())
     criteria = flat(days, "criteria")
-    no = np.asarray(criteria.columns["no"].fill_null(0).to_numpy(zero_copy_only=False), float)
-    both = pc.binary_join_element_wise(criteria.columns["rubric"], criteria.columns["criterion"], "\0")
-    which = both.to_numpy(zero_copy_only=False)
+    no = reals(criteria.columns["no"], 0)
+    which = criteria_of(criteria)
     for name in set(which):
         of = np.flatnonzero((which == name) & (no > 0))
-        _, first = np.unique(np.asarray(dates)[criteria.row[of]], return_index=True)
+        _, first = np.unique(dates[criteria.row[of]], return_index=True)
         rows.update(criteria.row[of[first]].tolist())
     found.update((names[number], dates[number]) for number in rows)
     return found
@@ -167,11 +164,9 @@ class _Baseline:
         of_rubric: dict[str, list[tuple[str, list[float]]]] = {}
         for table in (days, before):
             entries = flat(table, "rubrics")
-            rubrics = entries.columns["rubric"].to_pylist()
-            agents = table[AGENT].combine_chunks().take(pa.array(entries.row)).to_pylist()
-            for agent, rubric, scores in zip(
-                agents, rubrics, entries.columns["scores"].to_pylist(), strict=True
-            ):
+            rubrics, agents = texts(entries.columns["rubric"]), texts(table[AGENT])[entries.row]
+            of_day = entries.columns["scores"].to_pylist()
+            for agent, rubric, scores in zip(agents, rubrics, of_day, strict=True):
                 if scores:
                     of_rubric.setdefault(rubric, []).append((agent, scores))
         for rubric, lists in of_rubric.items():
@@ -210,17 +205,14 @@ def pick(material: Material) -> Picked:
     if not calls.num_rows:
         return Picked({}, 0)
     entries = flat(calls, "scores")
-    rubric = entries.columns["rubric"].to_numpy(zero_copy_only=False)
-    score = np.asarray(entries.columns["score"].to_numpy(zero_copy_only=False), float)
-    counted, unsure = (
-        np.asarray(entries.columns[name].fill_null(0).to_numpy(zero_copy_only=False), float)
-        for name in ("counted", "unsure")
-    )
+    rubric = texts(entries.columns["rubric"])
+    score = reals(entries.columns["score"], np.nan)
+    counted, unsure = (reals(entries.columns[name], 0) for name in ("counted", "unsure"))
     size = calls.num_rows
     known = ~np.isnan(score)
-    points = np.bincount(entries.row[known], (score * counted)[known], size)
-    marks_counted = np.bincount(entries.row, counted, size)
-    marks_unsure = np.bincount(entries.row, unsure, size)
+    points = np.bincount(entries.row[known], (score * counted)[known], size).astype(float)
+    marks_counted = np.bincount(entries.row, counted, size).astype(float)
+    marks_unsure = np.bincount(entries.row, unsure, size).astype(float)
     reasons: dict[int, list[Reason]] = {}
     critical = _critical(calls, marks)
     for row, criteria in critical[:MOST_CRITICAL]:
@@ -231,17 +223,19 @@ def pick(material: Material) -> Picked:
     for row, one in _surprising(material, entries.row[known], rubric[known], score[known])[:MOST_SURPRISING]:
         reasons.setdefault(row, []).append(one)
     roles, language = _told_by_ear(calls)
-    poor = pc.fill_null(pc.equal(calls["grade"], "poor"), False).to_pylist()
+    poor = texts(calls["grade"]) == "poor"
     for row in _most_unsure(marks_unsure, marks_counted, roles * language)[:MOST_UNSURE]:
         asked = int(marks_unsure[row] + marks_counted[row])
-        doubt = Unsure(int(marks_unsure[row]), asked, float(roles[row]), float(language[row]), poor[row])
+        doubt = Unsure(
+            int(marks_unsure[row]), asked, float(roles[row]), float(language[row]), bool(poor[row])
+        )
         reasons.setdefault(row, []).append(doubt)
     return Picked(reasons, len(critical))
 
 
 def _critical(calls: pa.Table, marks: pa.Table) -> list[tuple[int, list[tuple[str, str]]]]:
     """The calls with critical criteria that were answered no: the surest first."""
-    failed = marks.filter(pc.and_(pc.fill_null(marks["critical"], False), pc.equal(marks["answer"], "no")))
+    failed = marks.filter(pc.field("critical") & (pc.field("answer") == "no"))
     failed = failed.select(["call_id", "rubric", "criterion", "confidence"])
     rows = pc.index_in(failed["call_id"], value_set=calls["call_id"].combine_chunks()).to_pylist()
     of_call: dict[int, list[dict[str, Any]]] = {}
@@ -271,14 +265,13 @@ def _most_unsure(unsure: Figures, counted: Figures, told: Figures) -> list[int]:
 
 def _told_by_ear(calls: pa.Table) -> tuple[Figures, Figures]:
     """How sure it is who is who and which language it is; 1 where that is known."""
-    roles = np.asarray(pc.fill_null(calls["role_confidence"], 1.0).to_numpy(), float)
-    heard = np.asarray(pc.fill_null(calls["language_probability"], 1.0).to_numpy(), float)
-    given = np.asarray(pc.is_valid(calls["language_given"]).to_numpy(), bool)
-    return roles, np.where(given, 1.0, heard)
+    heard = reals(calls["language_probability"], 1.0)
+    given = texts(pc.is_valid(calls["language_given"])).astype(bool)
+    return reals(calls["role_confidence"], 1.0), np.where(given, 1.0, heard)
 
 
 def _surprising(
-    material: Material, row: "np.typing.NDArray[np.int64]", rubric: Any, score: Figures
+    material: Material, row: Numbers, rubric: "npt.NDArray[np.object_]", score: Figures
 ) -> list[tuple[int, Surprising]]:
     baseline = _Baseline(material.days, material.days_before)
     names = material.calls[AGENT].to_pylist()

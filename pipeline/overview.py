@@ -8,7 +8,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline.period import GROUP_COLUMNS, Flat, Material, flat, values_of
+from wellheard.pipeline.datasets import UNKNOWN
+from wellheard.pipeline.period import (
+    GROUP_COLUMNS,
+    Column,
+    Flat,
+    Material,
+    criteria_of,
+    distinct,
+    flat,
+    reals,
+    texts,
+    values_of,
+)
 from wellheard.pipeline.summary import (
     Change,
     Estimate,
@@ -128,9 +140,8 @@ class _Agents:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def numbers(self, column: pa.ChunkedArray) -> Numbers:
-        found = pc.index_in(column, value_set=self.ids).combine_chunks()
-        return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+    def numbers(self, column: Column) -> Numbers:
+        return reals(pc.index_in(column, value_set=self.ids), -1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -149,12 +160,12 @@ class _Scores:
 def overview(material: Material) -> Overview:
     """Work out all figures."""
     days, before = material.days, material.days_before
-    agents = _Agents([*pc.unique(days[AGENT]).to_pylist(), *pc.unique(before[AGENT]).to_pylist()])
+    agents = _Agents(distinct(days[AGENT]) | distinct(before[AGENT]))
     now, then = _day_scores(days, agents), _day_scores(before, agents)
     names = sorted(set(now.rubric) | set(then.rubric))
     spreads = {name: spread(now.sums(now.rubric == name, len(agents))) for name in names}
-    here, there = (set(pc.unique(table[AGENT]).to_pylist()) for table in (days, before))
-    failed = set(pc.unique(material.failures[AGENT]).to_pylist()) - {None, "", "unknown"}
+    here, there = distinct(days[AGENT]), distinct(before[AGENT])
+    failed = distinct(material.failures[AGENT]) - {"", UNKNOWN}
     rated = pc.is_in(material.marks["answer"], value_set=pa.array(["yes", "no"]))
     sure = pc.mean(material.marks["confidence"].filter(rated)).as_py() if material.all_marks else None
     return Overview(
@@ -172,27 +183,27 @@ def overview(material: Material) -> Overview:
     )
 
 
-def _sum(column: pa.ChunkedArray) -> int:
-    return int(pc.sum(column).as_py() or 0)
+def _sum(column: Column) -> int:
+    return round(float(reals(column, 0).sum()))
 
 
 def _day_scores(days: pa.Table, agents: _Agents) -> _Scores:
     """The single scores of the agents' days."""
     entries = flat(days, "rubrics")
     lists = entries.columns["scores"]
-    entry = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    rubric = entries.columns["rubric"].to_numpy(zero_copy_only=False)[entry]
-    score = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), float)
+    entry = np.asarray(pc.list_parent_indices(lists), np.int64)
+    rubric = texts(entries.columns["rubric"])[entry]
+    score = reals(pc.list_flatten(lists), 0)
     row = entries.row[entry]
     return _Scores(agents.numbers(days[AGENT])[row], rubric, score, row)
 
 
 def _call_scores(calls: pa.Table, agents: _Agents) -> _Scores:
     entries = flat(calls, "scores")
-    score = np.asarray(entries.columns["score"].to_numpy(zero_copy_only=False), float)
+    score = reals(entries.columns["score"], np.nan)
     has = ~np.isnan(score)
     row = entries.row[has]
-    rubric = entries.columns["rubric"].to_numpy(zero_copy_only=False)[has]
+    rubric = texts(entries.columns["rubric"])[has]
     return _Scores(agents.numbers(calls[AGENT])[row], rubric, score[has], row)
 
 
@@ -200,7 +211,7 @@ def _rubrics(
     days: pa.Table, now: _Scores, then: _Scores, spreads: Mapping[str, Spread], agents: int
 ) -> tuple[RubricFigures, ...]:
     entries = flat(days, "rubrics")
-    of = entries.columns["rubric"].to_numpy(zero_copy_only=False)
+    of = texts(entries.columns["rubric"])
     counts = {name: _whole(entries, name) for name in ("counted", "unsure")}
     names = [name for name in spreads if (of == name).any()]
     found = []
@@ -220,7 +231,7 @@ def _rubrics(
 
 
 def _whole(entries: Flat, name: str) -> Numbers:
-    return np.asarray(entries.columns[name].fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+    return reals(entries.columns[name], 0).astype(np.int64)
 
 
 def _measure(now: Sums, before: Sums, house: Spread, *, own: bool = False) -> Measure:
@@ -241,10 +252,10 @@ def _criteria(material: Material, agents: _Agents) -> tuple[CriterionFigures, ..
     tables = []
     for days in (material.days, material.days_before):
         entries = flat(days, "criteria")
-        named = pc.binary_join_element_wise(entries.columns["rubric"], entries.columns["criterion"], "\0")
+        named = criteria_of(entries)
         counts = {answer: _whole(entries, answer) for answer in ("yes", "no", "na", "unsure")}
         agent = agents.numbers(days[AGENT])[entries.row]
-        tables.append((named.to_numpy(zero_copy_only=False), counts, agent))
+        tables.append((named, counts, agent))
     (named, counts, agent), (named_then, counts_then, agent_then) = tables
     marks = material.marks
     confidences, critical = _of_marks(marks)
@@ -290,9 +301,8 @@ def _days(
     material: Material, now: _Scores, spreads: Mapping[str, Spread], agents: int
 ) -> tuple[DayFigures, ...]:
     days = material.days
-    dates = days["date"].combine_chunks().to_numpy(zero_copy_only=False)
-    calls = days["calls"].combine_chunks().to_numpy(zero_copy_only=False)
-    failed = material.failures["date"].combine_chunks().to_numpy(zero_copy_only=False)
+    dates, failed = texts(days["date"]), texts(material.failures["date"])
+    calls = reals(days["calls"], 0)
     found = []
     for day in material.period.days:
         on = dates[now.row] == day if len(now.row) else np.zeros(0, bool)
@@ -310,7 +320,7 @@ def _groupings(
     labels = _last_names(days)
     for column in ("team", "region", AGENT):
         values = days[column].combine_chunks(), before[column].combine_chunks()
-        sizes = days["calls"].combine_chunks().to_numpy(zero_copy_only=False)
+        sizes = reals(days["calls"], 0)
         found = _grouping(column, values, sizes, (now, then), spreads, len(agents), labels)
         if found.groups and (column != AGENT or len(found.groups) > 1 or column in material.by):
             yield found
@@ -322,7 +332,7 @@ def _groupings(
         if column in ("team", "region", AGENT):
             continue
         values = values_of(material.calls, column), values_of(material.calls_before, column)
-        sizes = np.ones(material.calls.num_rows, np.int64)
+        sizes = np.ones(material.calls.num_rows)
         found = _grouping(column, values, sizes, of_calls, spreads, len(agents), {})
         if column in material.by or len(found.groups) > 1 or (found.groups and column not in GROUP_COLUMNS):
             yield found
@@ -335,18 +345,17 @@ def _last_names(days: pa.Table) -> dict[str, str]:
 
 def _grouping(
     column: str,
-    values: tuple[pa.Array, pa.Array],
-    sizes: Numbers,
+    values: tuple[Column, Column],
+    sizes: Figures,
     scores: tuple[_Scores, _Scores],
     spreads: Mapping[str, Spread],
     agents: int,
     labels: Mapping[str, str],
 ) -> Grouping:
     """All groups of a column; `values` and `sizes` (calls) are of the rows that the scores come from."""
-    encoded = [pc.fill_null(one, "").dictionary_encode() for one in values]
-    names = sorted({*encoded[0].dictionary.to_pylist()} - {""})
+    names = sorted(distinct(values[0]) - {""})
     ids = pa.array(names, pa.string())
-    of_row = [pc.index_in(one, value_set=ids).fill_null(-1).to_numpy(zero_copy_only=False) for one in values]
+    of_row = [reals(pc.index_in(one, value_set=ids), -1).astype(np.int64) for one in values]
     calls = np.bincount(of_row[0] + 1, sizes, len(names) + 1).astype(int)
     own = column == AGENT
     measures: dict[tuple[int, str], Measure] = {}
@@ -390,7 +399,8 @@ def _by_group(group: Numbers, agent: Numbers, score: Figures) -> _Members:
     pairs, place = np.unique(both, axis=0, return_inverse=True)
     place = place.reshape(-1)
     numbers = np.bincount(place, minlength=len(pairs)).astype(float)
-    totals, squares = np.bincount(place, score[has]), np.bincount(place, score[has] ** 2)
+    totals = np.bincount(place, score[has]).astype(float)
+    squares = np.bincount(place, score[has] ** 2).astype(float)
     edges = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
     return {
         int(pairs[start, 0]): (

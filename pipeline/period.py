@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,9 @@ GROUP_COLUMNS = ("customer_segment", "company", "direction", "language")
 """Columns of `calls` to group by, beside agent, team, region and what is in `extra`."""
 
 
+Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
+
+
 class NoPeriod(WellheardError):
     """The days that were asked for are no period."""
 
@@ -111,9 +114,9 @@ class Gap:
 class Material:
     """The stored rows of a period.
 
-    `days` and `days_before` are rows of `agents`. `calls` has `CALL_COLUMNS`, `marks` has `MARK_COLUMNS`;
-    they are all of the period only if `all_calls` and `all_marks` say so. `calls_before` has `BEFORE_COLUMNS`
-    and are none, or all.
+    `days` and `days_before` are rows of `agents`. `calls` has `CALL_COLUMNS`, `marks` has `MARK_COLUMNS`
+    (`PROOF_COLUMNS` where not all were read); they are all of the period only if `all_calls` and `all_marks` say
+    so. `calls_before` has `BEFORE_COLUMNS`: none, or all.
     """
 
     period: Period
@@ -153,9 +156,9 @@ def stored_days(results: Results) -> list[str]:
     """
     found: set[str] = set()
     for dataset in ("agents", "failures"):
-        found.update(pc.unique(results.table(dataset, ["date"])["date"]).to_pylist())
+        found.update(distinct(results.table(dataset, ["date"])["date"]))
     if not any((results.folder / "agents").glob("date=*")):
-        found.update(pc.unique(results.table("calls", ["date"])["date"]).to_pylist())
+        found.update(distinct(results.table("calls", ["date"])["date"]))
     return sorted(found)
 
 
@@ -186,7 +189,7 @@ def read(
         there = _one_of(where_to_look(days, days_before))
         gaps.append(Gap("large"))
     calls = results.table("calls", CALL_COLUMNS, period.only if all_calls else there)
-    marks = results.table("marks", MARK_COLUMNS, there)
+    marks = results.table("marks", MARK_COLUMNS if all_marks else PROOF_COLUMNS, there)
     calls_before = calls.slice(0, 0).select(list(BEFORE_COLUMNS))
     if all_calls and before:
         calls_before = results.table("calls", BEFORE_COLUMNS, before.only)
@@ -214,32 +217,28 @@ def read(
     )
 
 
-def proofs(results: Results, calls: Iterable[tuple[str, str, str]]) -> pa.Table:
+def proofs(results: Results, material: Material, calls: Iterable[tuple[str, str, str]]) -> pa.Table:
     """The marks of these calls (agent, date, id) with what proves them (`PROOF_COLUMNS`)."""
     wanted = list(calls)
+    ids = pc.field("call_id").isin(pa.array([call_id for *_, call_id in wanted], pa.string()))
+    if not material.all_marks:
+        return material.marks.filter(ids)
     there = _one_of({(agent_id, day) for agent_id, day, _ in wanted})
-    ids = pa.array([call_id for *_, call_id in wanted], pa.string())
-    return results.table("marks", PROOF_COLUMNS, there & pc.field("call_id").isin(ids))
+    return results.table("marks", PROOF_COLUMNS, there & ids)
 
 
-def values_of(calls: pa.Table, column: str) -> pa.Array:
+def values_of(calls: pa.Table, column: str) -> "pa.Array[Any]":
     """A column of `calls`, or what the manifest's further column of that name says; as text."""
     if column in GROUP_COLUMNS:
         return calls[column].combine_chunks()
-    return pc.map_lookup(calls["extra"].combine_chunks(), pa.scalar(column), "first")
+    found: pa.Array[Any] = pc.map_lookup(calls["extra"].combine_chunks(), pa.scalar(column), "first")
+    return found
 
 
 def known_columns(calls: pa.Table) -> list[str]:
     """What calls can be grouped by."""
-    keys = pc.unique(pc.list_flatten(_pairs(calls["extra"])).field("key")).to_pylist()
-    return ["agent_id", "team", "region", *GROUP_COLUMNS, *sorted(set(keys) - {None})]
-
-
-def _pairs(extra: pa.ChunkedArray) -> pa.Array:
-    text = pa.string()
-    return extra.combine_chunks().cast(
-        pa.list_(pa.struct([pa.field("key", text, nullable=False), ("value", text)]))
-    )
+    keys = {key for pairs in calls["extra"].to_pylist() for key, _ in pairs or ()}
+    return ["agent_id", "team", "region", *GROUP_COLUMNS, *sorted(keys)]
 
 
 def _summed_up(results: Results, period: Period) -> pa.Table:
@@ -256,7 +255,9 @@ def _one_of(pairs: Iterable[tuple[str, str]]) -> pc.Expression:
 
 
 def _check_columns(by: Iterable[str], calls: pa.Table) -> None:
-    known = known_columns(calls) if calls.num_rows else list(by)
+    if not by or not calls.num_rows:
+        return
+    known = known_columns(calls)
     for column in by:
         if column not in known:
             raise NoResults(f"The calls have no column {column!r}", f"They have: {', '.join(known)}.")
@@ -276,8 +277,7 @@ def _of_calls(days: pa.Table, calls: pa.Table, marks: pa.Table | None) -> Iterab
     if summed != calls.num_rows:
         yield Gap("calls_missing", {"summed": summed, "stored": calls.num_rows})
     if marks is not None:
-        marked = pc.unique(marks["call_id"])
-        without = calls.num_rows - (pc.sum(pc.is_in(calls["call_id"], value_set=marked)).as_py() or 0)
+        without = len(distinct(calls["call_id"]) - distinct(marks["call_id"]))
         if without:
             yield Gap("marks_missing", {"calls": without})
 
@@ -287,7 +287,7 @@ def _of_days(period: Period, stored: Sequence[str], days: pa.Table, before: pa.T
     if not days.num_rows:
         yield Gap("no_calls", {"first": known[0], "last": known[-1]} if known else {})
     elif period.dated:
-        there = set(pc.unique(days["date"]).to_pylist())
+        there = distinct(days["date"])
         missing = [day for day in period.days if day not in there]
         if missing:
             yield Gap("days_missing", {"days": missing})
@@ -302,13 +302,36 @@ class Flat:
     """Values of nested rows laid out flat: `row` says which row of the table each is from."""
 
     row: npt.NDArray[np.int64]
-    columns: dict[str, pa.Array]
+    columns: "dict[str, pa.Array[Any]]"
 
 
 def flat(table: pa.Table, column: str) -> Flat:
     """The structs of a column of lists, one after another."""
     lists = table[column].combine_chunks()
-    rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows = np.asarray(pc.list_parent_indices(lists), np.int64)
     structs = pc.list_flatten(lists)
     names = [lists.type.value_type.field(number).name for number in range(lists.type.value_type.num_fields)]
     return Flat(rows, {name: pc.struct_field(structs, name) for name in names})
+
+
+def criteria_of(entries: Flat) -> npt.NDArray[np.object_]:
+    """Rubric and criterion of each entry, as one text with NUL between them."""
+    rubric, criterion = entries.columns["rubric"], entries.columns["criterion"]
+    both: pa.Array[Any] = pc.binary_join_element_wise(rubric, criterion, "\0")  # type: ignore[call-overload]
+    return texts(both)
+
+
+def distinct(column: Column) -> set[str]:
+    """The texts of a column, each once, without null."""
+    return {text for text in pc.unique(column).to_pylist() if text is not None}
+
+
+def texts(column: Column) -> npt.NDArray[np.object_]:
+    """A column of texts."""
+    return np.asarray(column.to_numpy(zero_copy_only=False), object)
+
+
+def reals(column: Column, missing: float) -> npt.NDArray[np.float64]:
+    """A column of numbers, `missing` in the place of null."""
+    found = np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+    return np.where(np.isnan(found), missing, found)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from wellheard.pipeline.datasets import PARTITIONED_BY, SCHEMAS
-from wellheard.pipeline.errors import WellheardError
+from wellheard.pipeline.errors import DamagedResults, WellheardError
 from wellheard.pipeline.store import Results
 
 ENGINE_MEMORY = "1GB"

@@ -83,19 +83,18 @@ class Team:
         self._flatten(days)
 
     def _flatten(self, days: pa.Table) -> None:
-        entries = pc.list_flatten(days["criteria"]).combine_chunks()
-        day = pc.list_parent_indices(days["criteria"]).combine_chunks().to_numpy(zero_copy_only=False)
+        lists = pa.chunked_array(days["criteria"].chunks, days["criteria"].type).combine_chunks()
+        entries = pc.list_flatten(lists)
+        day = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
         rubrics = pc.struct_field(entries, "rubric").dictionary_encode()
         criteria = pc.struct_field(entries, "criterion").dictionary_encode()
-        both = list(zip(rubrics.indices.to_pylist(), criteria.indices.to_pylist(), strict=True))
-        names = {
-            pair: (rubrics.dictionary[pair[0]].as_py(), criteria.dictionary[pair[1]].as_py())
-            for pair in set(both)
-        }
-        self.criteria: list[tuple[str, str]] = sorted(names.values())
+        names = rubrics.dictionary.to_pylist(), criteria.dictionary.to_pylist()
+        codes = _codes(rubrics) * max(len(names[1]), 1) + _codes(criteria)
+        found, of_entry = np.unique(codes, return_inverse=True)
+        named = [(names[0][code // len(names[1])], names[1][code % len(names[1])]) for code in found]
+        self.criteria: list[tuple[str, str]] = sorted(named)
         column = {name: place for place, name in enumerate(self.criteria)}
-        column_of = {pair: column[name] for pair, name in names.items()}
-        self._criterion: Counts = np.array([column_of[pair] for pair in both], np.int64)
+        self._criterion: Counts = np.array([column[name] for name in named], np.int64)[of_entry]
         row_of_day = np.array([self._place[row["agent_id"]] for row in self._days], np.int64)
         date_of_day = np.array([row["date"] for row in self._days], np.str_)
         self._agent: Counts = row_of_day[day] if len(day) else np.empty(0, np.int64)
@@ -158,6 +157,11 @@ class Team:
                 others[own] = values[own].sum(axis=0) - values[own]
             found.append(others)
         return found[0], found[1]
+
+
+def _codes(values: Any) -> Counts:
+    codes: Counts = values.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes
 
 
 def read(results: Results, agent_id: str) -> Team:
@@ -225,7 +229,7 @@ def standing(team: Team, agent_id: str, of: Period) -> list[dict[str, Any]]:
     against_team = _of_agent(known, place, _against(now, others_yes, others_asked, known))
     against_past = _of_agent(*_moves(team, past, now, place)) if past is not None else {}
     rows = []
-    for column in np.flatnonzero(now.asked[place] > 0):
+    for column in map(int, np.flatnonzero(now.asked[place] > 0)):
         rubric, criterion = team.criteria[column]
         asked, yes = int(now.asked[place, column]), int(now.yes[place, column])
         row: dict[str, Any] = {
@@ -374,8 +378,8 @@ def _became(
         return row
     column = team.criteria.index((goal.rubric, goal.criterion))
     for name, answers in (("before_", before), ("", after)):
-        yes, asked = answers.yes[place, column], answers.asked[place, column]
-        others_yes, others_asked = (values[place, column] for values in team.of_others(answers))
+        yes, asked = float(answers.yes[place, column]), float(answers.asked[place, column])
+        others_yes, others_asked = (float(values[place, column]) for values in team.of_others(answers))
         row |= {
             f"{name}asked": int(asked),
             f"{name}yes": int(yes),

@@ -41,15 +41,15 @@ class Sums:
         """From one score a call; `agent` is who took it, below `agents`."""
         return cls(
             np.bincount(agent, minlength=agents).astype(float),
-            np.bincount(agent, scores, agents),
-            np.bincount(agent, scores**2, agents),
+            np.bincount(agent, scores, agents).astype(float),
+            np.bincount(agent, scores**2, agents).astype(float),
         )
 
     @classmethod
     def of_answers(cls, agent: Numbers, yes: Figures, no: Figures, agents: int) -> "Sums":
         """From numbers of yes and no, each line for the agent of that line."""
-        totals = np.bincount(agent, yes, agents)
-        return cls(np.bincount(agent, yes + no, agents), totals, totals, shares=True)
+        totals = np.bincount(agent, yes, agents).astype(float)
+        return cls(np.bincount(agent, yes + no, agents).astype(float), totals, totals, shares=True)
 
     @property
     def number(self) -> int:

@@ -202,7 +202,7 @@ def test_a_no_without_a_proof_shows_where_it_belonged_and_what_came_nearest(run,
     folder = store(tmp_path, result(source(1), "no"))
     lines = run("call", "c00001", "--results", folder)[1].splitlines()
     place = next(i for i, line in enumerate(lines) if "It belonged between 0:00 and 0:06." in line)
-    assert lines[place].endswith("Nearest to it:")
+    assert lines[place].rstrip().endswith("Nearest to it:")
     assert lines[place + 1].split() == ["0:06", "agent", '"how', "may", "I", "help", 'you"']
 
 

@@ -4,6 +4,7 @@ The rules' cases show what proves an answer: the turns that begin with ">".
 """
 
 from collections.abc import Sequence
+from math import log
 
 import pytest
 from spoken_lines import call, tagged
@@ -11,11 +12,11 @@ from spoken_lines import call, tagged
 from wellheard.models.act_tagger import ActTagger
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.pipeline import acts
-from wellheard.pipeline.records import CallInfo, Mark
+from wellheard.pipeline.records import Acts, CallInfo, Mark
 from wellheard.pipeline.score import find, score
 from wellheard.pipeline.settings import Score
 from wellheard.rubrics import judges
-from wellheard.rubrics.combination import FEATURES, Combination, Weights, features, rule_hash
+from wellheard.rubrics.combination import OF_WHOLE_CALL, Combination, Weights, features, rule_hash
 from wellheard.rubrics.judges import Verdict, by_rule, by_training
 from wellheard.rubrics.loader import BUILT_IN, Criterion, for_training, load
 
@@ -359,13 +360,17 @@ def test_what_speaks_against_an_agent_is_no_absence():
 # By training: the rule and the tagger's view of the whole call, weighed by a file made by hand
 
 
+NOTHING_DONE = Acts(turns=({},), answers={})
+
+
 def trained(criterion: Criterion, name: str) -> Combination:
     """Trusts the tagger's view alone."""
     view = {"na": 5, "no": 4, "yes": 3}
+    numbers = len(features(name, criterion.rule, find(*call("agent: Hello."), INFO, NOTHING_DONE)))
     own = Weights(
         rule=rule_hash(criterion.rule),
         answers=tuple(view),
-        weights=tuple(tuple(float(place == at) for place in range(6)) for at in view.values()),
+        weights=tuple(tuple(float(place == at) for place in range(numbers)) for at in view.values()),
         bias=(0.0, 0.0, 0.0),
     )
     return Combination(about={}, criteria={name: own})
@@ -390,14 +395,24 @@ def test_the_trained_judge_may_see_more_than_the_rule_and_shows_the_likeliest_tu
         assert (verdict.missed is not None) == (answer == "no")
 
 
-def test_the_combination_weighs_three_likelihoods_and_three_views():
+def test_the_combination_weighs_likelihoods_views_and_the_acts_of_the_rule():
     name = "resolution.timeline"
     conversation, heard, found = tagged("customer: When? [matter]", "agent: By Friday. [definite_time 0.8]")
     call_found = find(conversation, heard, INFO, found)
-    numbers = dict(zip(FEATURES, features(name, CRITERIA[name].rule, call_found), strict=True))
-    assert numbers["occasion"] == numbers["for yes"] == pytest.approx(1.386, abs=0.001), "ln 0.8/0.2"
-    assert numbers["for no"] == pytest.approx(-6.907, abs=0.001), "never further than 0.001 from certainty"
-    assert numbers["yes"] == numbers["no"] == numbers["na"], "a call that the tagger gave no view of"
+    rule = CRITERIA[name].rule
+    numbers = features(name, rule, call_found)
+    occasion, for_yes, for_no, yes, no, na = numbers[:OF_WHOLE_CALL]
+    assert occasion == for_yes == pytest.approx(1.386, abs=0.001), "ln 0.8/0.2"
+    assert for_no == pytest.approx(-6.907, abs=0.001), "never further than 0.001 from certainty"
+    assert yes == no == na, "a call that the tagger gave no view of"
+    of_acts = dict(
+        zip(sorted(rule.acts()), zip(*[iter(numbers[OF_WHOLE_CALL:])] * 5, strict=True), strict=True)
+    )
+    never = pytest.approx(log(0.01 / 1.01))
+    once = pytest.approx(log(0.81 / 0.21))
+    # The clearest turn, the second clearest, how often, and the clearest at the end and at the beginning.
+    assert of_acts["definite_time"] == (once, never, pytest.approx(0.8), once, once)
+    assert of_acts["vague_time"] == (never, never, 0, never, never)
 
 
 def test_what_was_trained_for_another_rule_is_not_used():

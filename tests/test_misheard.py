@@ -32,7 +32,7 @@ def test_words_that_prove_a_yes_must_be_understood():
     assert marks(CONVERSATION)["script.greeting"].answer == "yes"
     greeting = marks(with_unsure_words(0))["script.greeting"]
     assert (greeting.answer, greeting.leaning) == ("unsure", "yes")
-    assert greeting.reason.startswith("The words at 0:00 are too unsure to say yes. There is a greeting")
+    assert greeting.reason.startswith("The words at 0:00 are too unsure to say yes. There is the company")
     assert greeting.evidence, "what was heard is still shown"
 
 

@@ -12,6 +12,7 @@ from wellheard.pipeline.errors import BadRubric, UnknownLanguage
 from wellheard.pipeline.records import Acts, CallInfo, Conversation, Heard, Mark, Scorecard
 from wellheard.pipeline.score import score, share_of_yes
 from wellheard.pipeline.settings import Score
+from wellheard.rubrics.judges import JUDGES
 from wellheard.rubrics.loader import Rubric, for_training, load
 
 INFO = CallInfo(call_id="1", agent_name="Anna Bell", company="Brightline", language="en")
@@ -94,7 +95,8 @@ def test_a_mark_says_what_when_and_who_judged():
     assert "a greeting at 0:00" in greeting.reason
     assert [(evidence.speaker, evidence.start_s) for evidence in greeting.evidence] == [("agent", 0.0)]
     assert greeting.evidence[0].quote == "Good morning, Brightline, my name is Anna."
-    assert (greeting.judge, greeting.judge_version, greeting.rubric_version) == ("rules", "2", "1.0")
+    assert (greeting.judge, greeting.judge_version) == ("rules", JUDGES["rules"].version)
+    assert greeting.rubric_version == SCRIPT.version
     assert greeting.confidence == 0.95
 
 

@@ -194,7 +194,7 @@ def test_a_vocabulary_that_does_not_fit_is_said_in_one_line():
     night_view.show_vocabulary(console, [f"Product number {number}" for number in range(1000, 4500)])
     night_view.show_vocabulary(console, ["Brightline", "KX-200"])
     assert written(console).splitlines() == [
-        "Of 3500 names in the vocabulary, 10 are used: the first 220 characters, none longer than 60."
+        "Of 3,500 names in the vocabulary, 10 are used: the first 220 characters, none longer than 60."
     ]
 
 

@@ -75,8 +75,8 @@ def weakest_first(row: Mapping[str, Any]) -> tuple[float, ...]:
 
 def _calls(row: Mapping[str, Any], marks: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     difference = row.get("difference", row["rate"] - 0.5)
-    answer = "yes" if difference > 0 or row["yes"] == row["asked"] else "no"
-    for mark in pick(marks, Wanted(row["rubric"], row["criterion"], answer, CALLS_SHOWN), set()):
+    answer = "yes" if row["yes"] and (difference >= 0 or row["yes"] == row["asked"]) else "no"
+    for mark in pick(marks, Wanted(row["rubric"], row["criterion"], answer, CALLS_SHOWN)):
         absence = mark["absence"]
         place = (mark["evidence"] or (absence and (absence["nearest"] or [absence])) or [None])[0]
         yield {"call_id": mark["call_id"], "answer": answer, "at_s": place and place["start_s"]}
@@ -125,6 +125,8 @@ def show(console: Console, about: Sequence[str], spots: pa.Table) -> None:
             console.print()
             console.print(plain(title, f"bold {colour}".strip()))
             console.print(_table(chosen, verdict) if chosen else plain("none", "dim"))
+            if verdict in (WEAKER, STRONGER, ALONE) and any(row["calls"] for row in chosen):
+                console.print(_to_hear(chosen))
     console.print()
     for line in LEGEND:
         console.print(plain(line, "dim"))
@@ -141,27 +143,34 @@ LEGEND = (
 def _table(rows: Iterable[dict[str, Any]], verdict: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     sure = verdict in (WEAKER, STRONGER)
-    table.add_column(plain("criterion"), min_width=16)
+    table.add_column(plain("criterion"), min_width=26)
     for name in ("yes", "likely", "team", *(["chance"] if sure else []), "before"):
         table.add_column(plain(name), no_wrap=True, justify="right" if name in ("team", "chance") else "left")
-    table.add_column(plain("hear"), min_width=14)
     for row in rows:
-        hear = ", ".join(
-            call["call_id"] + ("" if call["at_s"] is None else f" {clock(call['at_s'])}")
-            for call in row["calls"]
-        )
-        if row["calls"]:
-            hear = f"{row['calls'][0]['answer']}: {hear}"
         cells = [
             f"{row['rubric']}.{row['criterion']}",
             f"{row['yes']} of {row['asked']}",
             interval(row["likely"], row["likely_low"], row["likely_high"]),
             percent(row["team_rate"]),
-            *([percent(row["chance"])] if sure else []),
+            *([chance(row["chance"])] if sure else []),
             before(row),
-            hear,
         ]
         table.add_row(*map(plain, cells))
+    return table
+
+
+def _to_hear(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(plain("hear"), min_width=26)
+    table.add_column()
+    for row in rows:
+        calls = ", ".join(
+            call["call_id"] + ("" if call["at_s"] is None else f" {clock(call['at_s'])}")
+            for call in row["calls"]
+        )
+        if calls:
+            name = f"{row['rubric']}.{row['criterion']}"
+            table.add_row(plain(name), plain(f"{row['calls'][0]['answer']}: {calls}"))
     return table
 
 
@@ -170,6 +179,11 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None or low is None or high is None:
         return percent(value)
     return f"{percent(value)} ({low * 100:.0f}-{high * 100:.0f})"
+
+
+def chance(share: float) -> str:
+    """`4 %`; what rounds to nothing is not nothing."""
+    return "< 1 %" if share < 0.01 else percent(share)
 
 
 def before(row: Mapping[str, Any]) -> str:

@@ -17,9 +17,9 @@ from wellheard.pipeline.coach import Clips, Pack, Topic
 from wellheard.pipeline.examples import Example
 from wellheard.pipeline.records import clock
 from wellheard.pipeline.standing import STRONGER, WEAKER
+from wellheard.views import weak_spots
 from wellheard.views.report.texts import Language, Texts
 from wellheard.views.screen import visible
-from wellheard.views.weak_spots import weakest_first
 
 Titles = Mapping[tuple[str, str], Mapping[str, str]]
 """Of a rubric and criterion: its title in each language."""
@@ -65,7 +65,7 @@ def page(pack: Pack, sound: Clips, titles: Titles, language: Language, results: 
         "weak": [_topic(topic, pack, sound, names, t) for topic in pack.weak],
         "weak_left": weak - len(pack.weak),
         "strong": [_topic(topic, pack, sound, names, t) for topic in pack.strong],
-        "rows": [_row(row, names, t) for row in sorted(pack.rows, key=weakest_first)],
+        "rows": [_row(row, names, t) for row in sorted(pack.rows, key=weak_spots.weakest_first)],
         "command": f"{shlex.join(command)} --plan … --target 70%",
     }
     return _environment().get_template("coach.html.j2").render(values)
@@ -158,7 +158,7 @@ def _figures(row: Mapping[str, Any], t: Texts) -> Iterable[str]:
     yield t("figure", yes=row["yes"], asked=row["asked"], rate=t.share(row["rate"]))
     low, high = t.share(row["likely_low"]), t.share(row["likely_high"])
     yield t("likely", rate=t.share(row["likely"]), low=low, high=high, team=t.share(row["team_rate"]))
-    yield t("chance", share=t.share(row["chance"]))
+    yield t("chance", share=weak_spots.chance(row["chance"]).replace(" ", "\u00a0"))
     if row["past_asked"]:
         verdict = t(row["change_verdict"]) + _points(row, "change", t)
         yield t("past", rate=t.share(row["past_rate"]), asked=row["past_asked"], verdict=verdict)

@@ -1,6 +1,6 @@
 """The pack in the terminal, and as rows for other programs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -59,13 +59,13 @@ def rows(pack: Pack) -> pa.Table:
     goals: dict[tuple[str, str], Mapping[str, Any]] = {}
     for goal in pack.goals:  # newest first
         goals.setdefault(_key(goal), goal)
-    found = [
+    found: list[dict[str, Any]] = [
         {**row, **_of_goal(goals.pop(_key(row), {})), "examples": examples.get(_key(row), [])}
         for row in sorted(pack.rows, key=weak_spots.weakest_first)
     ]
-    for (rubric, criterion), goal in goals.items():
+    for (rubric, criterion), left in goals.items():
         named = {"agent_id": pack.agent_id, "rubric": rubric, "criterion": criterion}
-        found.append({**named, **_of_goal(goal), "examples": []})
+        found.append({**named, **_of_goal(left), "examples": []})
     return pa.Table.from_pylist(found, schema=SCHEMA)
 
 
@@ -101,7 +101,8 @@ def show(console: Console, pack: Pack) -> None:
     console.print(plain(about[1], "dim"))
     if pack.goals:
         _title(console, "Since we last spoke")
-        console.print(_goals(pack.goals))
+        for goal in pack.goals:
+            _show_goal(console, goal)
     if not pack.rows:
         console.print()
         console.print(plain("No criterion was answered yes or no in these calls."))
@@ -129,21 +130,13 @@ def _title(console: Console, text: str) -> None:
     console.print(plain(text, "bold"))
 
 
-def _goals(goals: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("criterion", "agreed", "target", "before", "since", "moved", "target is"):
-        table.add_column(plain(name), no_wrap=name in ("agreed", "target", "before", "since"))
-    for goal in goals:
-        table.add_row(
-            plain(f"{goal['rubric']}.{goal['criterion']}"),
-            plain(goal["date"]),
-            plain(percent(goal["target"])),
-            plain(_rate(goal["before_yes"], goal["before_asked"])),
-            plain(_rate(goal["yes"], goal["asked"])),
-            plain(goal["moved"]),
-            plain(goal["state"]),
-        )
-    return table
+def _show_goal(console: Console, goal: Mapping[str, Any]) -> None:
+    title = plain(f"{goal['rubric']}.{goal['criterion']}", "bold")
+    agreed = f"agreed on {goal['date']}, target {percent(goal['target'])}: {goal['state']}"
+    console.print(Text.assemble(title, "  ", plain(agreed)))
+    before, since = _rate(goal["before_yes"], goal["before_asked"]), _rate(goal["yes"], goal["asked"])
+    team = f"; team {percent(goal.get('before_team_rate'))}, then {percent(goal.get('team_rate'))}"
+    console.print(plain(f"  before {before}, since {since}: {goal['moved']}{team}"))
 
 
 def _rate(yes: int, asked: int) -> str:
@@ -154,7 +147,7 @@ def _show_topic(console: Console, topic: Topic, pack: Pack) -> None:
     row = topic.row
     likely = weak_spots.interval(row["likely"], row["likely_low"], row["likely_high"])
     figures = f"{row['yes']} of {row['asked']}, likely {likely}, team {percent(row['team_rate'])}"
-    figures += f", chance {percent(row['chance'])}"
+    figures += f", chance {weak_spots.chance(row['chance'])}"
     if row["past_asked"]:
         figures += f", before {weak_spots.before(row)}"
     console.print()
@@ -168,7 +161,7 @@ def _show_topic(console: Console, topic: Topic, pack: Pack) -> None:
 def _show_example(console: Console, example: Example, label: str, pack: Pack) -> None:
     whose = "" if example.agent_id == pack.agent_id else f" of {example.agent_id}"
     where = f" at {clock(example.stretch[0])}" if example.stretch else ""
-    missing = ", not said; it belonged here, or this came nearest" if example.missing else ""
+    missing = " (not said; here is the nearest to it)" if example.missing else ""
     console.print(plain(f"  {label} call {example.call_id}{whose}, {example.date}{where}{missing}", "cyan"))
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=9, justify="right", no_wrap=True)

@@ -9,6 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup, escape
@@ -24,7 +25,7 @@ from wellheard.views.screen import visible
 
 INK, FAINT, PAPER = "#010203", "#040506", "#070809"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", PAPER: "var(--paper)"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters
     "svg.hashsalt": "wellheard",  # the same figures make the same file
     "text.parse_math": False,  # a dollar in a name is a dollar
@@ -198,7 +199,8 @@ def _svg(figure: Figure, title: str, name: str) -> Markup:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # the reader's own letters are used
-        FigureCanvasSVG(figure).print_svg(page, metadata=nothing)
+        FigureCanvasSVG(figure)
+        figure.savefig(page, format="svg", metadata=nothing)
     text = page.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

@@ -8,6 +8,7 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from wellheard.pipeline.hear_first import Critical, Moment, Picked, Reason, Surprising, ToHear, Unsure, Worst
 from wellheard.pipeline.overview import AGENT, Group, Grouping, Overview
-from wellheard.pipeline.period import Gap, Material
+from wellheard.pipeline.period import Gap, Material, reals, texts
 from wellheard.pipeline.records import clock
 from wellheard.pipeline.summary import FEWEST_CALLS, Change
 from wellheard.views.report import charts
@@ -351,20 +352,19 @@ def _sure_line(unsure: float | None, confidence: float | None, t: Texts) -> str:
 
 def _doubts(material: Material, t: Texts) -> list[tuple[str, int]]:
     calls = material.calls
-    given = pc.is_valid(calls["language_given"])
-    heard = pc.and_(pc.less(calls["language_probability"], DOUBTFUL), pc.invert(given))
+    given = texts(pc.is_valid(calls["language_given"])).astype(bool)
     scored = [
         any(entry["score"] is not None for entry in entries or ()) for entries in calls["scores"].to_pylist()
     ]
     rows = (
-        ("roles_unsure", pc.less(calls["role_confidence"], DOUBTFUL)),
-        ("language_unsure", heard),
-        ("grade_poor", pc.equal(calls["grade"], "poor")),
-        ("one_party", pc.greater(pc.list_value_length(calls["unheard"]), 0)),
-        ("incomplete", pc.is_valid(calls["expected_s"])),
-        ("no_score_at_all", pa.array([not one for one in scored], pa.bool_())),
+        ("roles_unsure", reals(calls["role_confidence"], 1.0) < DOUBTFUL),
+        ("language_unsure", (reals(calls["language_probability"], 1.0) < DOUBTFUL) & ~given),
+        ("grade_poor", texts(calls["grade"]) == "poor"),
+        ("one_party", reals(pc.list_value_length(calls["unheard"]), 0) > 0),
+        ("incomplete", ~np.isnan(reals(calls["expected_s"], np.nan))),
+        ("no_score_at_all", ~np.array(scored, bool)),
     )
-    found = [(t(key), int(pc.sum(which).as_py() or 0)) for key, which in rows]
+    found = [(t(key), int(which.sum())) for key, which in rows]
     return [(name, number) for name, number in found if number]
 
 
@@ -374,7 +374,7 @@ def _kinds(material: Material, t: Texts) -> Iterable[tuple[str, list[tuple[str, 
     yield t("languages"), [(name or "–", number) for name, number in languages.most_common()]
     named = {1: t("one_channel"), 2: t("two_channels")}
     channels = Counter(calls["channels"].to_pylist())
-    yield t("channels"), [(named.get(key, str(key)), number) for key, number in channels.most_common()]
+    yield t("channels"), [(named.get(key or 0, str(key)), number) for key, number in channels.most_common()]
     notes = Counter(note for notes in calls["notes"].to_pylist() for note in notes or ())
     if notes:
         yield t("most_notes"), notes.most_common(NOTES_SHOWN)
