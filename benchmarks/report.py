@@ -209,8 +209,8 @@ def measure(folder: str, *options: str) -> None:
     subprocess.run(command, check=True)
     wall_s, used = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{wall_s:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of CPU), {used.ru_maxrss / 1024:.0f} MiB at most, "
-        f"{out.stat().st_size / 1e3:.0f} kB of HTML"
+        f"{wall_s:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of CPU), "
+        f"{used.ru_maxrss / 1024:.0f} MiB at most, {out.stat().st_size / 1e3:.0f} kB of HTML"
     )
 
 

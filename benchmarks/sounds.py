@@ -19,7 +19,7 @@ import torch
 
 from wellheard.models.sounds import KINDS, SoundDetector, events, features, probabilities
 from wellheard.pipeline import media
-from wellheard.training.sound_mixes import FOLDS, Event, fold_of_agent, read_clips, read_voices
+from wellheard.training.sound_mixes import FOLDS, Event, read_clips, read_voices
 from wellheard.training.sounds import Count, TrainSettings, count, make_fold, nets_without_a_fold
 
 
@@ -34,7 +34,7 @@ def report(spoken: Path, nets: list[torch.nn.Module]) -> None:
     thresholds = list(SoundDetector(threads=1).about.thresholds.values())
     with (spoken / "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    agents = sorted({row["agent_id"] for row in rows})
+    fold_of = {own.agent: own.fold for own in read_voices()}
     totals = {(kind, kept): Count(0, 0, 0, 0, 0.0) for kind in KINDS for kept in ("with", "without")}
     spent_s = 0.0
     for row in rows:
@@ -42,7 +42,7 @@ def report(spoken: Path, nets: list[torch.nn.Module]) -> None:
         samples = media.read(spoken / row["path"]).tracks[0]
         channel = samples[0 if len(samples) == 1 else 1 - reference["agent_channel"]]
         started = time.process_time()
-        net = nets[fold_of_agent(row["agent_id"], agents)]
+        net = nets[fold_of[row["agent_id"]]]
         said = events(probabilities(net, features(channel)), thresholds)
         spent_s += time.process_time() - started
         there = [

@@ -115,8 +115,8 @@ class Material:
     """The stored rows of a period.
 
     `days` and `days_before` are rows of `agents`. `calls` has `CALL_COLUMNS`, `marks` has `MARK_COLUMNS`
-    (`PROOF_COLUMNS` where not all were read); they are all of the period only if `all_calls` and `all_marks` say
-    so. `calls_before` has `BEFORE_COLUMNS`: none, or all.
+    (`PROOF_COLUMNS` where not all were read); they are all of the period only if `all_calls` and `all_marks`
+    say so. `calls_before` has `BEFORE_COLUMNS`: none, or all.
     """
 
     period: Period

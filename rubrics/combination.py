@@ -1,8 +1,8 @@
 """The trained combination: what a criterion's rule and the tagger's view of a call are worth together.
 
-For each built-in criterion a multinomial logistic regression over how likely the rule holds the occasion, the
-yes and the no, over the tagger's own yes, no and na, and over how clearly, how often and where the acts that
-the rule names were done. The weights lie beside this file in `combination.json`, as plain numbers;
+For each built-in criterion a multinomial logistic regression over how likely the rule holds the occasion,
+the yes and the no, over the tagger's own yes, no and na, and over how clearly and how often the acts that the
+rule names were done. The weights lie beside this file in `combination.json`, as plain numbers;
 `wellheard train` makes that file with scikit-learn.
 """
 
@@ -19,8 +19,8 @@ from wellheard.rubrics.rules import Condition, Findings, Rule, weigh
 FILE = Path(__file__).with_name("combination.json")
 # How many numbers come before those of the rule's acts.
 OF_WHOLE_CALL = 6
-# "At the end" and "at the beginning" here, in turns; an act done more often than this says no more.
-ENDING, BEGINNING, OFTEN = 8, 4, 4.0
+# An act done more often than this says no more.
+OFTEN = 4.0
 # No likelihood is told further than this from certainty.
 CERTAIN = 0.001
 
@@ -61,8 +61,7 @@ def features(criterion: str, rule: Rule, call: Findings) -> list[float]:
     """The numbers that the combination weighs.
 
     First the log-odds of occasion, yes and no, and the logarithms of the tagger's yes, no and na; then for
-    each act of the rule by name, the log-odds of the clearest and second clearest turn, how often it is done
-    and the log-odds of the clearest turn at the end and at the beginning.
+    each act of the rule, by name, the log-odds of its clearest turn, and how often it is done.
     """
     answers = call.answers.get(criterion, (1 / 3, 1 / 3, 1 / 3))
     return [
@@ -72,16 +71,9 @@ def features(criterion: str, rule: Rule, call: Findings) -> list[float]:
     ]
 
 
-def _of_act(act: str, call: Findings) -> tuple[float, ...]:
-    sure = [turn.get(act, 0.0) for turn in call.acts] or [0.0]
-    first, second = [*sorted(sure, reverse=True), 0.0][:2]
-    return (
-        _bounded(first),
-        _bounded(second),
-        min(sum(sure), OFTEN),
-        _bounded(max(sure[-ENDING:])),
-        _bounded(max(sure[:BEGINNING])),
-    )
+def _of_act(act: str, call: Findings) -> tuple[float, float]:
+    sure = [turn.get(act, 0.0) for turn in call.acts]
+    return _bounded(max(sure, default=0.0)), min(sum(sure), OFTEN)
 
 
 def _bounded(likelihood: float) -> float:

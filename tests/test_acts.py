@@ -159,7 +159,7 @@ def test_a_call_in_a_language_without_words_for_facts_is_refused_by_name():
 PLAIN = {
     "en": (
         "agent: Good morning, thank you for calling Brightline, my name is Anna. [greet, company, own_name]",
-        "customer: Hi, my parcel never arrived and I'm really worried, it's a present. [matter, feeling]",
+        "customer: Hi, my parcel never arrived, and I'm so disappointed, it was a present. [matter, feeling]",
         "agent: Can I have your order number, please? [ask_id]",
         "customer: It's four four seven one two. [give_id]",
         "agent: Could you hold on for a moment while I check? [announce_wait]",

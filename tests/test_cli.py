@@ -100,6 +100,7 @@ def test_help_is_there_at_once():
         "call",
         "agents",
         "weak-spots",
+        "coach",
         "evaluate",
         "train",
         "models",
@@ -116,7 +117,9 @@ def test_help_needs_nothing_heavy():
     )
 
 
-@pytest.mark.parametrize("command", ["score", "transcribe", "call", "agents", "weak-spots", "evaluate"])
+@pytest.mark.parametrize(
+    "command", ["score", "transcribe", "call", "agents", "weak-spots", "coach", "evaluate"]
+)
 def test_every_command_shows_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0

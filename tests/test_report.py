@@ -564,7 +564,9 @@ def test_every_text_is_there_in_every_language_with_the_same_names() -> None:
 def test_numbers_are_written_as_the_language_does() -> None:
     assert (Texts(Language.EN).whole(12345), Texts(Language.RU).whole(12345)) == ("12,345", "12\u00a0345")
     assert (Texts(Language.EN).tenths(1.25), Texts(Language.RU).tenths(1.75)) == ("1.2", "1,8")
-    assert [Texts.points(difference) for difference in (0.05, -0.05, -0.001)] == ["+5", "−5", "0"]
+    points = [Texts(Language.EN).points(difference) for difference in (0.05, -0.05, 0.004, -0.0001)]
+    assert points == ["+5", "−5", "+0.4", "0"]
+    assert Texts(Language.RU).points(-0.004) == "−0,4"
 
 
 def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:

@@ -57,8 +57,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Voices:
-    """A minute of a call, its speech at `SPEECH_DB`; an agent's calls are all in one `fold`."""
+    """Part of a call, its speech at `SPEECH_DB`; an agent's calls are all in one `fold`."""
 
+    agent: str
     call: str
     samples: Sound
     fold: int
@@ -147,37 +148,26 @@ def _folds(recordings: Sequence[tuple[str, str]]) -> list[int]:
 
 
 def read_voices(data: Path = DATA) -> list[Voices]:
-    """The minutes of `data/speech` and the sample calls of `data/calls`.
+    """The speech of `data/speech` and the sample calls of `data/calls`.
 
     Raises:
         NoInput: this is no clone of the project: an installed wheel has no `data/`.
     """
-    speech = {path.stem: path for path in sorted((data / "speech").glob("*.opus"))}
+    speech = sorted((data / "speech").glob("*.opus"))
     if not speech:
         raise NoInput(
             f"There is no speech in {data / 'speech'}", "Train in a clone of the project, where data/ lies."
         )
-    samples = {
-        path.stem: path
-        for path in sorted((data / "calls").iterdir())
-        if path.suffix != ".csv" and path.stem != WITH_SOUNDS
-    }
-    agents = sorted({stem.split("_")[0] for stem in speech})
+    spoken = [(*path.stem.split("_", 1), path) for path in speech]
+    for path in sorted((data / "calls").iterdir()):
+        if path.suffix != ".csv" and path.stem != WITH_SOUNDS:
+            # The samples of a language share voices.
+            spoken.append((f"samples {path.stem[:2]}", path.stem, path))
+    agents = sorted({agent for agent, _, _ in spoken})
     return [
-        *(
-            Voices(call=stem.split("_", 1)[1], samples=_spoken(path), fold=fold_of_agent(stem, agents))
-            for stem, path in speech.items()
-        ),
-        *(
-            Voices(call=stem, samples=_spoken(path), fold=FOLDS - 1 if stem.startswith("ru") else 0)
-            for stem, path in samples.items()
-        ),
+        Voices(agent=agent, call=call, samples=_spoken(path), fold=agents.index(agent) % FOLDS)
+        for agent, call, path in spoken
     ]
-
-
-def fold_of_agent(stem: str, agents: Sequence[str]) -> int:
-    """Agents go round the folds."""
-    return agents.index(stem.split("_")[0]) % FOLDS
 
 
 def _read(path: Path) -> Sound:
@@ -260,14 +250,17 @@ _HOW_OFTEN = (0.22, 0.2, 0.14, 0.18, 0.14, 0.06, 0.06)
 
 
 def _talk(voices: Sequence[Voices], chance: Chance, length: int) -> Sound:
-    """Speech of several calls, higher or lower than it was, now and then one party's alone, or none."""
+    """Speech of several calls, mostly higher or lower; now and then one party's alone, or none."""
     talk = np.zeros(0, np.float32)
     while len(talk) < length:
         own = voices[int(chance.integers(len(voices)))].samples
         start = int(chance.integers(max(1, len(own) - 10 * SAMPLE_RATE)))
         part = own[start : start + round(chance.uniform(8, 40) * SAMPLE_RATE)]
         talk = np.concatenate(
-            [talk, _pitched(part, chance.uniform(0.85, 1.2) if chance.random() < 0.6 else 1.0)]
+            [
+                talk,
+                _tilted(_pitched(part, chance.uniform(0.75, 1.4)), chance) if chance.random() < 0.7 else part,
+            ]
         )
     talk = talk[:length].copy()
     case = chance.random()
@@ -284,8 +277,6 @@ def _talk(voices: Sequence[Voices], chance: Chance, length: int) -> Sound:
 
 def _pitched(sound: Sound, factor: float) -> Sound:
     """Played faster or slower."""
-    if factor == 1.0:
-        return sound
     at = np.arange(0, len(sound) - 1, factor)
     return cast(Sound, np.interp(at, np.arange(len(sound)), sound).astype(np.float32))
 

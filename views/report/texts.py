@@ -57,7 +57,10 @@ class Texts:
         """A share as 83 %."""
         return percent(share).replace(" ", "\u00a0")
 
-    @staticmethod
-    def points(difference: float) -> str:
-        """A difference of shares as +5 or −5."""
-        return f"{difference * 100:+.0f}".replace("-", "−").replace("+0", "0").replace("−0", "0")
+    def points(self, difference: float) -> str:
+        """A difference of shares as +5 or −5; what is less than one with a decimal."""
+        value = difference * 100
+        if abs(value) < 0.05:
+            return "0"
+        text = f"{value:+.1f}" if abs(value) < 0.95 else f"{value:+.0f}"
+        return text.replace("-", "−").replace(".", "." if self.language is Language.EN else ",")
