@@ -168,10 +168,16 @@ class ActTagger:
             raise ModelDamaged(
                 f"{file} cannot be read ({type(error).__name__})", "Install wellheard anew."
             ) from error
-        self.names = Names(**{name: tuple(about["names"][name]) for name in about["names"]})
-        self._scale, self._shift = tensors.pop("calibration.scale"), tensors.pop("calibration.shift")
-        self._net = ActNet(encoder, self.names).eval()
-        unpack(self._net, tensors)
+        try:
+            self.names = Names(**{name: tuple(about["names"][name]) for name in about["names"]})
+            self._scale, self._shift = tensors.pop("calibration.scale"), tensors.pop("calibration.shift")
+            self._net = ActNet(encoder, self.names).eval()
+            unpack(self._net, tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ModelDamaged(
+                f"{file} is no trained tagger of this version ({type(error).__name__})",
+                "Install wellheard anew.",
+            ) from error
 
     @cached_property
     def _encoder(self) -> MultilingualE5:

@@ -29,6 +29,8 @@ def tag(conversation: Conversation, heard: Heard, info: CallInfo, tagger: "ActTa
         UnknownLanguage: facts cannot be found in the call's language.
     """
     turns = turn_inputs(conversation, heard, info)
+    if not turns:
+        return Acts(turns=(), answers={})
     return as_acts(turns, tagger(turns), tagger.names)
 
 

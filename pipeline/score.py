@@ -69,7 +69,7 @@ def score(
     judges = dict(JUDGES)
     if language_model is not None:
         judges[language_model.name] = _asking(language_model, conversation, info)
-    found = find(conversation, heard, info, acts)
+    found: Findings | None = None
     for rubric in rubrics:
         if rubric.id in scores:
             raise BadRubric(f"Two rubrics are called {rubric.id}", "Give one of them another `id`.")
@@ -79,6 +79,7 @@ def score(
                 f"It is for: {', '.join(rubric.languages)}. Give the call's right language in the manifest, "
                 "or add the language to the rubric (docs/rubrics.md).",
             )
+        found = found or find(conversation, heard, info, acts)
         asked_of = found
         if rubric.acts:
             asked_of = _with_own_acts(found, rubric.acts, conversation.turns, encoder)

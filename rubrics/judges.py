@@ -103,7 +103,7 @@ def _verdict(
     elif answer == "yes":
         shown = weighed.met.shown or _best(rule.yes_when, call)
         reason = f"There is {_seen(shown, call, turns) or _without(criterion, call)}."
-    elif weighed.broken.likelihood >= 1 - weighed.met.likelihood and rule.no_when is not None:
+    elif rule.no_when is not None and (weighed.broken.likelihood >= 0.5 or rule.yes_when is None):
         shown = weighed.broken.shown or _best(rule.no_when, call)
         reason = f"There is {_seen(shown, call, turns) or 'something against it'}."
     else:
@@ -158,8 +158,8 @@ def _missed(condition: Condition | None, call: Findings) -> Missed | None:
 def _without(criterion: Criterion, call: Findings) -> str:
     """A yes since nothing speaks against it."""
     condition = criterion.rule.no_when
-    names = sorted(condition.names()) if condition is not None else []
-    unwanted = [name for name in names if condition is None or name != condition.unless]
+    parts = condition.walk() if condition is not None else ()
+    unwanted = sorted({name for part in parts for name in as_names(part.act or part.fact or ())})
     if not unwanted:
         return "nothing against it"
     return f"no {' or '.join(_bare(call.phrase(name)) for name in unwanted)}"

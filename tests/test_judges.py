@@ -221,7 +221,7 @@ RULES: Cases = {
         ),
         "no": (
             "customer: My jacket never came. [matter]",
-            "agent: We can't do anything. [refuse, solve 0.1]",
+            "agent: We can't do anything. [refuse]",
             "> customer: Then I'll go elsewhere. [reject]",
         ),
         "na": ("agent: Good morning. [greet]", "customer: Oh, sorry, wrong number."),
@@ -899,8 +899,8 @@ CASES: Cases = {
             "customer: Hi, I can't log in to my account since this morning, it says wrong password.",
             "agent: Can I take your name and your customer number?",
             "customer: Peter Miller, four four seven one two.",
-            "agent: Thank you. I've reset your password and sent you a new one. Can you try it now and tell me "
-            "if you can get in?",
+            "agent: Thank you. I've reset your password and sent you a new one. Can you try it now and "
+            "tell me if you can get in?",
             "customer: One second. Yes, it's working now, I'm in.",
             "agent: Lovely. Is there anything else I can help you with?",
             "customer: No, that's all, thank you.",
