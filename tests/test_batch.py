@@ -148,13 +148,16 @@ def test_the_same_sound_twice_is_one_call_whichever_worker_is_faster(tmp_path: P
 
 
 def test_results_are_stored_on_the_way_and_then_dropped(tmp_path: Path) -> None:
-    on_disk, in_memory = [], []
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, CallResult) for thing in gc.get_objects())
+
+    on_disk, in_memory, of_others = [], [], alive()
 
     def watch(event: Event) -> None:
         if isinstance(event, Stored):
             on_disk.append(len(Results(tmp_path).table("calls")))
-            gc.collect()
-            in_memory.append(sum(isinstance(thing, CallResult) for thing in gc.get_objects()))
+            in_memory.append(alive() - of_others)
 
     with Results(tmp_path).writer(WARSAW, print) as writer:
         run(calls(120), partial(Stub, turns=50), writer, 2, watch, pace=Pace(calls=5))

@@ -172,11 +172,11 @@ def show_acts(
             done.setdefault(act["turn"], []).append(act)
     console.print()
     console.print(Rule(plain("What was done", "bold"), align="left", style="dim"))
-    table = Table.grid(padding=(0, 1, 0, 0))
+    table = Table.grid(padding=(0, 1, 0, 0), expand=True)
     table.add_column(width=7, justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(width=8, no_wrap=True)
     table.add_column(ratio=2)
-    table.add_column(ratio=3, no_wrap=True)
+    table.add_column(ratio=2, no_wrap=True)
     for turn in sorted(turns, key=lambda turn: int(turn["turn"])):
         own = sorted(done.get(turn["turn"], ()), key=lambda act: -float(act["probability"]))
         table.add_row(
