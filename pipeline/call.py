@@ -130,7 +130,7 @@ class CallScorer:
             str(recording.samples.shape),
             str(recording.empty_channels),
         ]
-        hot_words = vocabulary.hot_words(info, self._vocabulary)
+        hot_words = vocabulary.used(self._vocabulary)
         transcript = self._cache.get_or_make(
             "transcribe",
             [

@@ -1,13 +1,13 @@
-"""Vocabulary: names that a speech recogniser cannot know, told to it before it hears a call.
+"""Vocabulary: a house's own list of names that a recogniser cannot know, told to it before it hears a call.
 
-The agent's name and the company come from the manifest; product names and the like from a house's own list.
+The agent's name and the company, which the manifest knows, are not told: tried on the sample calls, "Nora
+speaking" became "Nora's Beaking".
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wellheard.pipeline.errors import BadSettings
-from wellheard.pipeline.records import CallInfo
 
 # Whisper takes 223 tokens of context, and in Polish, Romanian or Russian names a token has as little as 1.4
 # characters. What it is told there also leaves it less room for what it hears.
@@ -50,12 +50,6 @@ def used(vocabulary: Sequence[str]) -> tuple[str, ...]:
             break
         fitting.append(term)
     return tuple(fitting)
-
-
-def hot_words(info: CallInfo, vocabulary: Sequence[str]) -> tuple[str, ...]:
-    """What is told of one call: the agent's name, the company, then the house's list."""
-    own = _distinct(name for name in (info.agent_name, info.company) if name is not None)
-    return _distinct([*(name for name in own if len(name) <= LONGEST_TERM), *used(vocabulary)])
 
 
 def _distinct(terms: Iterable[str]) -> tuple[str, ...]:

@@ -6,11 +6,8 @@ import msgspec
 import pytest
 
 from wellheard.pipeline.errors import BadSettings
-from wellheard.pipeline.records import CallInfo
 from wellheard.pipeline.settings import Settings, with_vocabulary
-from wellheard.pipeline.vocabulary import LIST_CHARACTERS, hot_words, read, used
-
-CALL = CallInfo(call_id="1", agent_name="Marta Kowalska", company="Brightline Kettles")
+from wellheard.pipeline.vocabulary import LIST_CHARACTERS, read, used
 
 
 def invented_names(number: int) -> list[str]:
@@ -40,19 +37,6 @@ def test_a_vocabulary_that_cannot_be_read_is_said(tmp_path, content, reason):
         read(str(file))
 
 
-def test_the_agent_and_the_company_come_first():
-    assert hot_words(CALL, ["KX-200", "brightline kettles"]) == (
-        "Marta Kowalska",
-        "Brightline Kettles",
-        "KX-200",
-    )
-
-
-def test_what_is_not_known_of_a_call_is_not_told():
-    assert hot_words(CallInfo(call_id="1"), ["KX-200"]) == ("KX-200",)
-    assert hot_words(CallInfo(call_id="1", agent_name="  ", company=""), []) == ()
-
-
 def test_a_list_that_is_too_long_is_cut_at_whole_names_in_its_order():
     names = invented_names(3500)
     kept = used(names)
@@ -62,13 +46,6 @@ def test_a_list_that_is_too_long_is_cut_at_whole_names_in_its_order():
 
 def test_a_name_that_is_too_long_for_one_is_passed_over():
     assert used(["a" * 2000, "KX-200"]) == ("KX-200",)
-    assert hot_words(msgspec.structs.replace(CALL, company="x" * 2000), []) == ("Marta Kowalska",)
-
-
-def test_names_cannot_smuggle_in_lines_or_control_characters():
-    assert hot_words(CallInfo(call_id="1", agent_name="Ma\x1b[31mrta\nKowalska"), []) == (
-        "Ma [31mrta Kowalska",
-    )
 
 
 def test_a_vocabulary_on_the_command_line_goes_before_that_of_the_settings(tmp_path):

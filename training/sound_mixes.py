@@ -158,7 +158,10 @@ def read_voices(data: Path = DATA) -> list[Voices]:
         raise NoInput(
             f"There is no speech in {data / 'speech'}", "Train in a clone of the project, where data/ lies."
         )
-    spoken = [(*path.stem.split("_", 1), path) for path in speech]
+    spoken: list[tuple[str, str, Path]] = []
+    for path in speech:
+        agent, _, call = path.stem.partition("_")
+        spoken.append((agent, call, path))
     for path in sorted((data / "calls").iterdir()):
         if path.suffix != ".csv" and path.stem != WITH_SOUNDS:
             # The samples of a language share voices.

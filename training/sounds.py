@@ -61,7 +61,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
     speech: int = 40
     crop_s: int = 16
     batch: int = 16
-    epochs: int = 10
+    epochs: int = 7
     learning_rate: float = 3e-3
     dropout: float = 0.1
     # Of every mix that is tested: a threshold may let in so many false alarms, and so many of what it finds.
