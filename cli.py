@@ -174,6 +174,7 @@ def _run(
     from functools import partial
 
     from wellheard.pipeline import batch, machine
+    from wellheard.pipeline.cache import StageCache
     from wellheard.pipeline.call import CallScorer
     from wellheard.pipeline.store import Results
     from wellheard.views import night
@@ -185,9 +186,12 @@ def _run(
     with Results(results).writer(house.zone, lambda line: night.say(console, line)) as writer:
         for failure in found.failures:
             writer.fail(failure)
-        make_scorer = partial(CallScorer, house, results / ".wellheard" / "cache", threads)
+        cache = results / ".wellheard" / "cache"
+        make_scorer = partial(CallScorer, house, cache, threads)
         with progress(console, tally) as on_event:
-            return batch.run(found.sources, make_scorer, writer, jobs, on_event), tally
+            outcome = batch.run(found.sources, make_scorer, writer, jobs, on_event)
+        StageCache(cache).forget()
+        return outcome, tally
 
 
 @app.command()

@@ -22,6 +22,8 @@ T = TypeVar("T")
 KeyPart: TypeAlias = str | bytes | msgspec.Struct | Sequence[str]
 
 _A_DAY_S = 86_400
+# A recording that has not been scored again for so long is no longer worked on.
+_UNUSED_DAYS = 90
 
 
 class StageCache:
@@ -55,6 +57,8 @@ class StageCache:
         path = self._path(stage, key_parts)
         with self._explain():
             kept = path.read_bytes() if path.exists() else None
+            if kept is not None:
+                os.utime(path)
         if kept is not None:
             with suppress(zlib.error, msgspec.DecodeError, UnicodeDecodeError):
                 return msgspec.json.decode(zlib.decompress(kept), type=type_)
@@ -66,6 +70,16 @@ class StageCache:
         # What is given out is the same now and later, also where a stage wrote 0 for 0.0: it is part of the
         # next stage's key.
         return msgspec.json.decode(data, type=type_)
+
+    def forget(self) -> None:
+        """Remove what no run has used for three months, so that the folder does not grow for ever.
+
+        Raises:
+            CannotWrite: no right to the folder.
+        """
+        with self._explain():
+            for path in self._folder.glob("*/*/*"):
+                _remove_if_older(path, _UNUSED_DAYS)
 
     def _path(self, stage: str, key_parts: Sequence[KeyPart]) -> Path:
         key = sha256()
@@ -100,7 +114,11 @@ class StageCache:
 
     def _sweep(self) -> None:
         """Remove what killed runs left; a day old, so that nobody is still writing it."""
-        for left_over in os.scandir(self._unfinished):
-            with suppress(FileNotFoundError):
-                if left_over.stat().st_mtime < time.time() - _A_DAY_S:
-                    Path(left_over.path).unlink()
+        for left_over in self._unfinished.iterdir():
+            _remove_if_older(left_over, 1)
+
+
+def _remove_if_older(path: Path, days: int) -> None:
+    with suppress(FileNotFoundError):  # another run was faster
+        if path.stat().st_mtime < time.time() - days * _A_DAY_S:
+            path.unlink()

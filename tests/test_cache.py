@@ -162,3 +162,23 @@ def test_what_is_given_out_at_first_is_what_is_given_out_later_to_the_letter(tmp
     whole_numbers = Make(Span(start_s=0, end_s=3))
     first, later = (StageCache(tmp_path).get_or_make("listen", ["x"], Span, whole_numbers) for _ in range(2))
     assert msgspec.json.encode(first) == msgspec.json.encode(later) == b'{"start_s":0.0,"end_s":3.0}'
+
+
+def test_what_no_run_has_used_for_three_months_is_forgotten(tmp_path: Path) -> None:
+    cache, make = StageCache(tmp_path), Make()
+    for key in ("used", "unused"):
+        cache.get_or_make("transcribe", [key], Transcript, make)
+    for entry in entries(tmp_path):
+        os.utime(entry, (0, time.time() - 100 * 86_400))
+
+    cache.get_or_make("transcribe", ["used"], Transcript, make)
+    cache.forget()
+
+    assert make.times == 2
+    assert len(entries(tmp_path)) == 1
+    cache.get_or_make("transcribe", ["used"], Transcript, make)
+    assert make.times == 2
+
+
+def test_a_cache_that_nobody_made_has_nothing_to_forget(tmp_path: Path) -> None:
+    StageCache(tmp_path / "cache").forget()
