@@ -165,7 +165,7 @@ class MultilingualE5(nn.Module):
 
 
 # So many texts go through a layer at once, sorted by length, so that little is padding.
-AT_ONCE = 40
+AT_ONCE = 8
 
 
 def _as_it_is(x: Tensor) -> Tensor:
