@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wellheard.pipeline.errors import BadSettings, CallError, ExitCode, NoInput, WellheardError
-from wellheard.views.report.texts import Language
 from wellheard.views.screen import screen, visible
 from wellheard.views.tables import Format, give
+from wellheard.views.texts import Language
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from stub_calls import result, source
 from typer.testing import CliRunner
 
@@ -31,7 +32,8 @@ from wellheard.pipeline.summary import (
     own_level,
     spread,
 )
-from wellheard.views.report.texts import Language, Texts, _all
+from wellheard.views.report.page import TEXTS
+from wellheard.views.texts import Language, Texts
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 DAY, DAY_BEFORE = "2025-02-20", "2025-02-19"
@@ -555,18 +557,19 @@ def test_a_report_can_be_russian(tmp_path: Path) -> None:
 
 
 def test_every_text_is_there_in_every_language_with_the_same_names() -> None:
-    for key, text in _all().items():
+    for key, text in YAML(typ="safe").load(TEXTS).items():
         assert set(text) == {language.value for language in Language}, key
         named = {language: sorted(re.findall(r"\{\w+\}", str(text[language]))) for language in text}
         assert named["en"] == named["ru"], key
 
 
 def test_numbers_are_written_as_the_language_does() -> None:
-    assert (Texts(Language.EN).whole(12345), Texts(Language.RU).whole(12345)) == ("12,345", "12\u00a0345")
-    assert (Texts(Language.EN).tenths(1.25), Texts(Language.RU).tenths(1.75)) == ("1.2", "1,8")
-    points = [Texts(Language.EN).points(difference) for difference in (0.05, -0.05, 0.004, -0.0001)]
+    english, russian = Texts(TEXTS, Language.EN), Texts(TEXTS, Language.RU)
+    assert (english.whole(12345), russian.whole(12345)) == ("12,345", "12\u00a0345")
+    assert (english.tenths(1.25), russian.tenths(1.75)) == ("1.2", "1,8")
+    points = [english.points(difference) for difference in (0.05, -0.05, 0.004, -0.0001)]
     assert points == ["+5", "−5", "+0.4", "0"]
-    assert Texts(Language.RU).points(-0.004) == "−0,4"
+    assert russian.points(-0.004) == "−0,4"
 
 
 def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:

@@ -4,13 +4,10 @@ import base64
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from ruamel.yaml import YAML
 
 from wellheard.pipeline import clips
 from wellheard.pipeline.coach import Clips, Pack, Topic
@@ -18,40 +15,18 @@ from wellheard.pipeline.examples import Example
 from wellheard.pipeline.records import clock
 from wellheard.pipeline.standing import STRONGER, WEAKER
 from wellheard.views import weak_spots
-from wellheard.views.report.texts import Language, Texts
-from wellheard.views.screen import visible
+from wellheard.views.html import environment
+from wellheard.views.texts import Language, Texts
 
 Titles = Mapping[tuple[str, str], Mapping[str, str]]
 """Of a rubric and criterion: its title in each language."""
 
-
-class PackTexts(Texts):
-    """The pack's words in one language."""
-
-    def __call__(self, key: str, **values: object) -> str:
-        """The text, with its names filled in."""
-        text = str(_texts()[key][self.language])
-        return text.format(**values) if values else text
-
-    def lines(self, key: str, **values: object) -> list[str]:
-        """A text of several paragraphs."""
-        return [str(line).format(**values) for line in _texts()[key][self.language]]
-
-    def has(self, key: str) -> bool:
-        """Whether there is such a text."""
-        return key in _texts()
-
-
-@cache
-def _texts() -> dict[str, dict[str, Any]]:
-    path = Path(__file__).with_name("texts.yaml")
-    found: dict[str, dict[str, Any]] = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    return found
+TEXTS = Path(__file__).with_name("texts.yaml")
 
 
 def page(pack: Pack, sound: Clips, titles: Titles, language: Language, results: Path, made: datetime) -> str:
     """The page; `sound` are the clips of `pack`."""
-    t = PackTexts(language)
+    t = Texts(TEXTS, language)
     names = _Names(titles, language)
     agent = " ".join(filter(None, (pack.agent_id, pack.agent_name)))
     weak = sum(row["verdict"] == WEAKER for row in pack.rows)
@@ -68,23 +43,7 @@ def page(pack: Pack, sound: Clips, titles: Titles, language: Language, results: 
         "rows": [_row(row, names, t) for row in sorted(pack.rows, key=weak_spots.weakest_first)],
         "command": f"{shlex.join(command)} --plan … --target 70%",
     }
-    return _environment().get_template("coach.html.j2").render(values)
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("wellheard.views.coach", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _shown(value: object) -> object:
-    """What is put into the page: characters that steer or turn the writing come up as escapes."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return environment("wellheard.views.coach").get_template("coach.html.j2").render(values)
 
 
 class _Names:

@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator
 
 from wellheard.pipeline.overview import CriterionFigures, DayFigures, RubricFigures
 from wellheard.pipeline.summary import Estimate
-from wellheard.views.report.texts import Texts
 from wellheard.views.screen import visible
+from wellheard.views.texts import Texts
 
 INK, FAINT, PAPER = "#010203", "#040506", "#070809"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", PAPER: "var(--paper)"}

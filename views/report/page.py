@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 
@@ -20,9 +19,10 @@ from wellheard.pipeline.overview import AGENT, Group, Grouping, Overview
 from wellheard.pipeline.period import Gap, Material, reals, texts
 from wellheard.pipeline.records import clock
 from wellheard.pipeline.summary import FEWEST_CALLS, Change
+from wellheard.views.html import environment
 from wellheard.views.report import charts
-from wellheard.views.report.texts import Language, Texts
-from wellheard.views.screen import counted, plain, visible
+from wellheard.views.screen import counted, plain
+from wellheard.views.texts import Language, Texts
 
 FAILURES_SHOWN, EXAMPLES_SHOWN, NAMES_SHOWN, NOTES_SHOWN = 12, 3, 20, 5
 GROUPS_SHOWN, AGENTS_SHOWN = 40, 40
@@ -33,20 +33,25 @@ DOUBTFUL, NEARLY_SURE = 0.8, 0.95
 Titles = Mapping[str, tuple[str, Mapping[str, str]]]
 """Of a rubric by its id: its title, and those of its criteria."""
 
+TEXTS = Path(__file__).with_name("texts.yaml")
 
-class _Names:
+
+class Names:
     """What rubrics and criteria are called; by their id where no title is known."""
 
     def __init__(self, titles: Titles) -> None:
         self._titles = titles
 
     def rubric(self, name: str) -> str:
+        """Of a rubric."""
         return self._titles[name][0] if name in self._titles else name
 
     def criteria(self, rubric: str) -> Mapping[str, str]:
+        """Of all criteria of a rubric that are known."""
         return self._titles[rubric][1] if rubric in self._titles else {}
 
     def criterion(self, rubric: str, name: str) -> str:
+        """Of a criterion."""
         return self.criteria(rubric).get(name, name)
 
 
@@ -61,7 +66,7 @@ def report(
     made: datetime,
 ) -> str:
     """The page."""
-    t, names = Texts(language), _Names(titles)
+    t, names = Texts(TEXTS, language), Names(titles)
     unsure = sum(one.unsure for one in figures.rubrics)
     asked = unsure + sum(one.counted for one in figures.rubrics)
     share = unsure / asked if asked else None
@@ -101,23 +106,7 @@ def report(
         "failed_line": _failed_line(failed, figures.calls, t),
         "fewest": FEWEST_CALLS,
     }
-    return _environment().get_template("report.html.j2").render(values)
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("wellheard.views.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _shown(value: object) -> object:
-    """What is put into the page: characters that steer or turn the writing come up as escapes."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return environment("wellheard.views.report").get_template("report.html.j2").render(values)
 
 
 def _title(material: Material, t: Texts) -> str:
@@ -144,10 +133,11 @@ def gap_lines(material: Material, figures: Overview, t: Texts) -> list[str]:
         gaps.append(Gap("agents_gone", {"names": figures.agents_gone}))
     if figures.agents_failed:
         gaps.append(Gap("agents_failed", {"names": figures.agents_failed}))
-    return [_gap(gap, t) for gap in gaps]
+    return [gap_line(gap, t) for gap in gaps]
 
 
-def _gap(gap: Gap, t: Texts) -> str:
+def gap_line(gap: Gap, t: Texts) -> str:
+    """What is missing or odd, as a line."""
     if gap.kind == "no_calls" and not gap.figures:
         return t("gap_no_calls_ever")
     shown = {}
@@ -163,7 +153,7 @@ def _gap(gap: Gap, t: Texts) -> str:
     return t(f"gap_{gap.kind}", **shown)
 
 
-def _changes(figures: Overview, names: _Names, t: Texts) -> Iterable[str]:
+def _changes(figures: Overview, names: Names, t: Texts) -> Iterable[str]:
     for one in figures.rubrics:
         if one.score.changed:
             yield _change_line(names.rubric(one.rubric), one.score.change, one.score.now, t)
@@ -188,21 +178,21 @@ def _change_line(what: str, change: Change | None, now: Any, t: Texts) -> str:
     )
 
 
-def _card(one: ToHear, names: _Names, t: Texts, folder: Path) -> dict[str, Any]:
+def _card(one: ToHear, names: Names, t: Texts, folder: Path) -> dict[str, Any]:
     call = one.call
     agent = " ".join(filter(None, (call["agent_id"], call["agent_name"])))
     started = call["started_local"]
     when = f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M}" if started else t("unknown_time")
     facts = [t("agent_named", name=agent), *filter(None, (call["team"], call["customer_segment"])), when]
     facts += [t("long", length=clock(call["duration_s"] or 0)), call["language"] or "–"]
-    kinds = [_KINDS[type(reason)] for reason in one.reasons]
+    kinds = [KINDS[type(reason)] for reason in one.reasons]
     return {
         "name": call["call_id"],
         "agent": agent,
         "length": clock(call["duration_s"] or 0),
         "facts": facts,
         "kinds": kinds,
-        "reasons": [line for reason in one.reasons for line in _reason(reason, names, t)],
+        "reasons": [line for reason in one.reasons for line in reason_lines(reason, names, t)],
         "scores": one.scores,
         "moments": [_moment(moment, t) for moment in one.moments],
         "paths": call["paths"] or [],
@@ -210,7 +200,7 @@ def _card(one: ToHear, names: _Names, t: Texts, folder: Path) -> dict[str, Any]:
     }
 
 
-_KINDS: Mapping[type, str] = {
+KINDS: Mapping[type, str] = {
     Critical: "critical",
     Worst: "worst",
     Surprising: "surprising",
@@ -218,7 +208,8 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-def _reason(reason: Reason, names: _Names, t: Texts) -> Iterable[str]:
+def reason_lines(reason: Reason, names: Names, t: Texts) -> Iterable[str]:
+    """Why a call should be heard, as lines."""
     match reason:
         case Critical(criteria):
             told = "; ".join(names.criterion(rubric, criterion) for rubric, criterion in criteria)
@@ -274,7 +265,7 @@ def _moment(moment: Moment, t: Texts) -> dict[str, Any]:
     }
 
 
-def _by_rubric(figures: Overview, names: _Names, t: Texts) -> Iterable[dict[str, Any]]:
+def _by_rubric(figures: Overview, names: Names, t: Texts) -> Iterable[dict[str, Any]]:
     for rubric in dict.fromkeys(one.rubric for one in figures.criteria):
         order = list(names.criteria(rubric))
         own = [one for one in figures.criteria if one.rubric == rubric]
@@ -286,18 +277,18 @@ def _by_rubric(figures: Overview, names: _Names, t: Texts) -> Iterable[dict[str,
         yield {"rubric": rubric, "criteria": own, "chart": chart}
 
 
-def _rubric_titles(figures: Overview, names: _Names) -> dict[str, str]:
+def _rubric_titles(figures: Overview, names: Names) -> dict[str, str]:
     return {one.rubric: names.rubric(one.rubric) for one in figures.rubrics}
 
 
-def _spread_chart(figures: Overview, names: _Names, t: Texts) -> Markup | None:
+def _spread_chart(figures: Overview, names: Names, t: Texts) -> Markup | None:
     rubrics = [one for one in figures.rubrics if one.score.now is not None and one.score.now.enough]
     if not rubrics:
         return None
     return charts.scores_of_calls(rubrics, _rubric_titles(figures, names), t("score_of_calls"))
 
 
-def _days_chart(figures: Overview, names: _Names, t: Texts) -> Markup | None:
+def _days_chart(figures: Overview, names: Names, t: Texts) -> Markup | None:
     if len(figures.days) < 2 or not figures.rubrics:
         return None
     titles = _rubric_titles(figures, names)
@@ -407,7 +398,7 @@ def _failed_line(failed: int, scored: int, t: Texts) -> str:
 
 def show(console: Console, material: Material, figures: Overview, out: Path) -> None:
     """What a run says once the report is written."""
-    t = Texts(Language.EN)
+    t = Texts(TEXTS, Language.EN)
     for line in gap_lines(material, figures, t):
         console.print(plain(line, "yellow"), soft_wrap=True)
     told = f"{counted(figures.calls, 'call')}, {counted(material.failures.num_rows, 'failure')}"

@@ -1,4 +1,4 @@
-"""The report's words in its languages (`texts.yaml`), and numbers as each language writes them."""
+"""A page's words in its languages, from a YAML file, and numbers as each language writes them."""
 
 from enum import StrEnum
 from functools import cache
@@ -7,42 +7,33 @@ from typing import Any
 
 from wellheard.views.screen import percent
 
-_FILE = Path(__file__).with_name("texts.yaml")
-
 
 class Language(StrEnum):
-    """What a report can be written in."""
+    """What a page can be written in."""
 
     EN = "en"
     RU = "ru"
 
 
-@cache
-def _all() -> dict[str, dict[str, Any]]:
-    from ruamel.yaml import YAML  # only here: the command line needs `Language` for its help
-
-    found: dict[str, dict[str, Any]] = YAML(typ="safe").load(_FILE.read_text(encoding="utf-8"))
-    return found
-
-
 class Texts:
-    """The texts of one language."""
+    """The texts and numbers of one language; `file` has them by key and language."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, file: Path, language: Language) -> None:
         self.language = language
+        self._texts = _read(file)
 
     def __call__(self, key: str, **values: object) -> str:
         """The text, with its names filled in."""
-        text = str(_all()[key][self.language])
+        text = str(self._texts[key][self.language])
         return text.format(**values) if values else text
 
     def lines(self, key: str, **values: object) -> list[str]:
         """A text of several paragraphs."""
-        return [str(line).format(**values) for line in _all()[key][self.language]]
+        return [str(line).format(**values) for line in self._texts[key][self.language]]
 
     def has(self, key: str) -> bool:
         """Whether there is such a text."""
-        return key in _all()
+        return key in self._texts
 
     def whole(self, number: int) -> str:
         """A whole number with its thousands apart."""
@@ -64,3 +55,11 @@ class Texts:
             return "0"
         text = f"{value:+.1f}" if abs(value) < 0.95 else f"{value:+.0f}"
         return text.replace("-", "−").replace(".", "." if self.language is Language.EN else ",")
+
+
+@cache
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    from ruamel.yaml import YAML  # only here: the command line needs `Language` for its help
+
+    found: dict[str, dict[str, Any]] = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    return found
