@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := results/demo
 
-.PHONY: demo test check clean pulled
+.PHONY: demo test check clean pulled browser
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed pulled
@@ -14,7 +14,7 @@ demo: $(VENV)/.installed pulled
 	@$(BIN)/wellheard call en_wedding --results $(DEMO)
 	@echo "Parquet: $(DEMO)/ with calls, turns, marks, agents, failures"
 
-test: $(VENV)/.installed-dev pulled
+test: $(VENV)/.installed-dev pulled browser
 	$(BIN)/pytest
 
 check: $(VENV)/.installed-dev
@@ -30,6 +30,16 @@ clean:
 # Looks whether the models are there and whole; fetches those that are not.
 pulled: $(VENV)/.installed
 	@$(BIN)/wellheard models pull
+
+# The review page is tested in Chromium; where it is missing and cannot be installed, these tests skip and say so.
+browser:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root=sudo; else exit 0; fi; \
+		echo "Installing chromium from Debian's packages, for the tests of the review page."; \
+		{ $$as_root apt-get -qq update && $$as_root env DEBIAN_FRONTEND=noninteractive \
+			apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null || \
+		echo "chromium could not be installed" >&2; \
+	fi
 
 $(VENV)/.installed: $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "Installing wellheard and what it needs into $(VENV); the first time takes some minutes."

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from wellheard.models.sentences import SentenceEncoder
     from wellheard.pipeline.batch import Outcome
+    from wellheard.pipeline.corrected import Corrected
     from wellheard.pipeline.ingest import Found
     from wellheard.pipeline.settings import Settings
     from wellheard.rubrics.language_model import LanguageModelJudge
@@ -42,8 +43,10 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models: get them, list them, check them.", no_args_is_help=True)
 rubric_app = typer.Typer(help="The checklists: show them, check them.", no_args_is_help=True)
+bench_app = typer.Typer(help="Measure: how well calls are heard, how fast.", no_args_is_help=True)
 app.add_typer(models_app, name="models", rich_help_panel=None)
 app.add_typer(rubric_app, name="rubric", rich_help_panel=None)
+app.add_typer(bench_app, name="bench", rich_help_panel=None)
 
 
 SettingsFile = Annotated[
@@ -107,6 +110,7 @@ def wellheard(
     Nightly:   wellheard score /recordings --results /results
     Mornings:  wellheard report --results /results --out report.html
                wellheard agents --results /results
+               wellheard review --results /results
                wellheard weak-spots --agent 007 --results /results
     Evidence:  wellheard call CALL_ID --results /results
     """
@@ -248,6 +252,7 @@ def call(
         typer.Argument(metavar="CALL_ID", help="Its id, the beginning of its id, or its recording's name."),
     ],
     results: ResultsFolder = Path("results"),
+    settings: SettingsFile = None,
 ) -> None:
     """Show one call's scorecard, what proves each mark, and what was done in each turn.
 
@@ -257,11 +262,10 @@ def call(
     """
     import pyarrow.compute as pc
 
-    from wellheard.pipeline.store import Results
     from wellheard.rubrics import loader
     from wellheard.views import scorecard
 
-    stored = Results(results)
+    stored = _as_it_counts(results, settings)
     wanted = scorecard.find_call(
         stored.table("calls", ["call_id", "paths"]),
         stored.table("failures", ["call_id", "path", "reason", "advice"]),
@@ -282,22 +286,47 @@ def call(
 
 @app.command()
 def agents(
-    results: ResultsFolder = Path("results"), form: RowFormat = Format.TABLE, out: RowFile = None
+    results: ResultsFolder = Path("results"),
+    settings: SettingsFile = None,
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
 ) -> None:
     """Show the score of every agent, one line each.
 
     A score is the mean over the calls that have one, with its 95 % interval. Unsure is the share of marks
-    that were too unsure to count.
+    that were too unsure to count, corrected the number of marks whose answer people have changed.
 
     \b
     wellheard agents --results /results
     wellheard agents --results /results --format csv --out agents.csv
     """
-    from wellheard.pipeline.store import Results
     from wellheard.views import agents as view
 
-    rows = view.agents(Results(results).table("agents", view.COLUMNS))
-    give(rows, form, out, lambda console: view.show(console, rows))
+    stored = _as_it_counts(results, settings)
+    rows = view.agents(stored.table("agents", view.COLUMNS))
+
+    def show(console: "Console") -> None:
+        view.show(console, rows)
+        view.show_footing(console, rows, stored.untrusted)
+
+    give(rows, form, out, show)
+
+
+def _as_it_counts(results: Path, settings: Path | None) -> "Corrected":
+    """The results with people's reviews, without criteria that are below the threshold of the settings."""
+    from wellheard.pipeline import audit, trust
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.corrected import Corrected
+    from wellheard.pipeline.store import Results
+    from wellheard.rubrics import house as house_judge
+
+    house = settings_file.load(settings)
+    least = house.trust.least_agreement
+    if least is None:
+        return Corrected(results)
+    samples = audit.samples(results)
+    found = trust.trust(Results(results), samples, least, house_judge.read(house.score.house))
+    return Corrected(results, found.untrusted)
 
 
 @app.command()
@@ -323,6 +352,7 @@ def report(
         typer.Option("--by", metavar="COLUMN", help="Also by this column of the manifest; may be repeated."),
     ] = None,
     language: Annotated[Language, typer.Option(help="The language of the report.")] = Language.EN,
+    settings: SettingsFile = None,
 ) -> None:
     """Write a report on a night or a longer period: one HTML file, to read and to print.
 
@@ -336,11 +366,10 @@ def report(
     """
     from wellheard.pipeline import hear_first, period
     from wellheard.pipeline.overview import overview
-    from wellheard.pipeline.store import Results
     from wellheard.views.files import write_text
     from wellheard.views.report import page
 
-    stored = Results(results)
+    stored = _as_it_counts(results, settings)
     days = period.stored_days(stored)
     wanted = period.choose(days, first and first.date(), last and last.date())
     material = period.read(stored, wanted, days, by or (), hear_first.where_to_look)
@@ -359,6 +388,82 @@ def report(
     )
     write_text(out, html)
     page.show(screen(), material, figures, out)
+
+
+@app.command()
+def review(
+    results: ResultsFolder = Path("results"),
+    first: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day.  [default: the last stored]"
+        ),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day.  [default: the last stored]"
+        ),
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who answers.  [default: your user name]")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Draw N calls at random first, to be heard blind.")
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port of this machine.  [default: a free one]",
+            show_default=False,
+        ),
+    ] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Open a page in the browser to hear calls and settle their marks. Ctrl-C ends it.
+
+    The page is for this machine alone, and opens only with the address that is shown. Answers are kept at
+    once, in the dataset `reviews`, with who gave them and when; they never change the marks themselves.
+    Several people may review at once, each with a page of their own.
+
+    \b
+    wellheard review --results /results
+    wellheard review --results /results --sample 20 --reviewer anna
+    """
+    import getpass
+    from contextlib import suppress
+    from functools import partial
+
+    from wellheard.pipeline import audit, period, to_review
+    from wellheard.pipeline.corrected import Corrected
+    from wellheard.pipeline.store import Results
+    from wellheard.rubrics import loader
+    from wellheard.views.review import app as page
+    from wellheard.views.review import server
+    from wellheard.views.review.page import Questions
+
+    with suppress(OSError, KeyError):  # this user may have no name
+        reviewer = reviewer or getpass.getuser()
+    me = (reviewer or "").strip()
+    if not 0 < len(me) <= 60:
+        raise typer.BadParameter("A reviewer's name has 1 to 60 characters.", param_hint="--reviewer")
+    days = first and first.date(), last and last.date()
+    if sample is not None:
+        wanted = period.choose(period.stored_days(Results(results)), *days)
+        audit.draw(results, sample, datetime.now().astimezone(), wanted.first, wanted.last)
+    with screen(sys.stderr).status("Reading …"):
+        queue = to_review.read(Corrected(results), *days, reversed(audit.samples(results)))
+    server.serve(
+        partial(page.application, results, queue, Questions(loader.for_training()), me),
+        port,
+        lambda address: print(f"{address}\nCtrl-C ends it.", flush=True),
+        browser,
+    )
 
 
 def _titles(marks: "pa.Table", language: Language) -> "dict[str, tuple[str, dict[str, str]]]":
@@ -397,6 +502,7 @@ def weak_spots(
     agent: AgentId,
     results: ResultsFolder = Path("results"),
     since: SinceDay = None,
+    settings: SettingsFile = None,
     form: RowFormat = Format.TABLE,
     out: RowFile = None,
 ) -> None:
@@ -409,15 +515,15 @@ def weak_spots(
     wellheard weak-spots --agent 007 --results /results
     """
     from wellheard.pipeline import examples, standing
-    from wellheard.pipeline.store import Results
+    from wellheard.pipeline.corrected import footing
     from wellheard.views import weak_spots as view
 
-    stored = Results(results)
+    stored = _as_it_counts(results, settings)
     team = standing.read(stored, agent)
     period = standing.period(team, agent, _day(since))
     own = examples.marks(stored, [agent], period.since)
     rows = view.weak_spots(standing.standing(team, agent, period), own)
-    about = view.heading(team, agent, period)
+    about = view.heading(team, agent, period, footing(stored, agent, period.since))
     give(rows, form, out, lambda console: view.show(console, about, rows))
 
 
@@ -436,6 +542,7 @@ def coach(
     target: Annotated[
         str | None, typer.Option("--target", metavar="RATE", help="The share of calls to reach: 70% or 0.7.")
     ] = None,
+    settings: SettingsFile = None,
     form: RowFormat = Format.TABLE,
     out: RowFile = None,
 ) -> None:
@@ -451,14 +558,13 @@ def coach(
     """
     from wellheard.pipeline import coach as coaching_pack
     from wellheard.pipeline import coaching, standing
-    from wellheard.pipeline.store import Results
     from wellheard.views.coach import page, terminal
     from wellheard.views.files import write_text
     from wellheard.views.steps import steps
 
     if (plan is None) != (target is None):
         raise typer.BadParameter("A goal is a criterion and a rate: give --plan and --target, or neither.")
-    stored = Results(results)
+    stored = _as_it_counts(results, settings)
     team = standing.read(stored, agent)
     if plan is not None and target is not None:
         goal = coaching.goal(datetime.now().astimezone().date(), plan, target, team.criteria)
@@ -486,6 +592,40 @@ def _criterion_titles() -> "dict[tuple[str, str], dict[str, str]]":
         for rubric in loader.for_training()
         for criterion in rubric.criteria
     }
+
+
+@app.command()
+def trust(
+    results: ResultsFolder = Path("results"),
+    sample: Annotated[
+        str | None, typer.Option(metavar="ID", help="This audit sample alone.  [default: all]")
+    ] = None,
+    settings: SettingsFile = None,
+    form: RowFormat = Format.TABLE,
+    out: RowFile = None,
+) -> None:
+    """Show how far the marks can be trusted on this house's own calls, criterion by criterion.
+
+    It rests on calls drawn at random and heard blind: `wellheard review --sample 30` draws them and opens the
+    page to hear them. Where [trust] of the settings has a least_agreement, criteria below it are shown, and
+    counted in no score.
+
+    \b
+    wellheard trust --results /results
+    wellheard trust --results /results --settings wellheard.toml --format csv --out trust.csv
+    """
+    from wellheard.pipeline import audit
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline import trust as trusting
+    from wellheard.pipeline.store import Results
+    from wellheard.rubrics import house as house_judge
+    from wellheard.views import trust as view
+
+    house = settings_file.load(settings)
+    least = house.trust.least_agreement
+    samples = trusting.chosen(audit.samples(results), sample)
+    found = trusting.trust(Results(results), samples, least, house_judge.read(house.score.house))
+    give(view.criteria(found), form, out, lambda console: view.show(console, found, least))
 
 
 @app.command()
@@ -565,19 +705,19 @@ def export(
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")
     ] = None,
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day.")] = None,
+    settings: SettingsFile = None,
 ) -> None:
     """Write the results for Excel: sheets of calls, agents, marks and failures; as CSV the calls alone.
 
     \b
     wellheard export --results /results --out night.xlsx --from 2025-02-19 --to 2025-02-19
     """
-    from wellheard.pipeline.store import Results
     from wellheard.views import export as view
     from wellheard.views.steps import steps
 
     with steps(screen(sys.stderr)) as show:
         written = view.export(
-            Results(results),
+            _as_it_counts(results, settings),
             out,
             first and first.date(),
             last and last.date(),
@@ -637,6 +777,7 @@ def _judge_text(
     from wellheard.models.act_tagger import ActTagger
     from wellheard.models.sentences import SentenceEncoder
     from wellheard.pipeline import machine
+    from wellheard.rubrics import house as house_judge
     from wellheard.rubrics.language_model import LanguageModelJudge
     from wellheard.training import evaluate as judging
     from wellheard.views.steps import steps
@@ -653,6 +794,7 @@ def _judge_text(
             house.score,
             LanguageModelJudge.of(house.language_model) if house.language_model else None,
             lambda done: show("judged", done, len(calls)),
+            house_judge.read(house.score.house),
         )
 
 
@@ -682,15 +824,36 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="For sounds: the folder of clips.", exists=True, file_okay=False),
     ] = None,
+    reviews: Annotated[
+        Path | None,
+        typer.Option(
+            "--reviews",
+            metavar="DIR",
+            help="Adapt the judges to the reviews in this results folder.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    settings: SettingsFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="With --reviews: the file.  [default: house.json in DIR]"),
+    ] = None,
 ) -> None:
-    """Train anew what wellheard ships trained, from what lies in data/. For a clone of the project.
+    """Adapt the judges to a house's own reviews, or train anew what wellheard ships trained.
 
+    With --reviews: learns from what people answered, and checks on calls it has not learnt from whether that
+    helps; where it does not by more than chance, a criterion is left as shipped. Minutes, and no clone is
+    needed (docs/trust.md).
+
+    Without, in a clone of the project, from what lies in data/:
     judges: from the labelled calls and the bank; hours. Replaces models/acts.safetensors,
     rubrics/combination.json and data/out_of_fold.parquet. sounds: from clips of dogs, babies and other sounds
     (docs/sounds.md) and data/speech; about half an hour. Replaces models/sounds.safetensors. The seeds are
     fixed: the same data, libraries and kind of machine give the same.
 
     \b
+    wellheard train --reviews /results --settings wellheard.toml
     wellheard train
     wellheard train sounds --clips clips/
     """
@@ -698,6 +861,9 @@ def train(
 
     from wellheard.views.steps import steps
 
+    if reviews is not None:
+        _adapt(reviews, settings, out or reviews / "house.json")
+        return
     if (what == "sounds") != (clips is not None):
         raise typer.BadParameter("Sounds are learnt from clips: give both `sounds` and --clips, or neither.")
     threads = os.cpu_count() or 1
@@ -711,6 +877,133 @@ def train(
             from wellheard.training.acts import TrainSettings
 
             training.train(TrainSettings(), threads, lambda step, done, total, _: show(step, done, total))
+
+
+def _adapt(folder: Path, settings: Path | None, out: Path) -> None:
+    """Adapt the judges to the reviews of a results folder."""
+    from wellheard.pipeline import reviews
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.store import Results
+    from wellheard.pipeline.stored import StoredCalls
+    from wellheard.rubrics import loader
+    from wellheard.training import house
+    from wellheard.views import adaptation as view
+    from wellheard.views.files import write_text
+    from wellheard.views.steps import steps
+
+    rubrics = [loader.load(name) for name in settings_file.load(settings).score.rubrics]
+    found = reviews.read(folder)
+    if not found:
+        raise NoInput(f"There are no reviews in {folder}", "Hear calls first: wellheard review")
+    about = {"made": datetime.now().astimezone().isoformat(timespec="seconds"), "results": str(folder)}
+    with steps(screen(sys.stderr)) as show:
+        calls = StoredCalls(Results(folder), "", only={review.call_id for review in found})
+        lessons = house.lessons(found, calls, rubrics)
+        judge, outcomes = house.adapt(lessons.lessons, about, lambda *done: show("criteria", *done))
+    write_text(out, house.written(judge))
+    view.show(screen(), lessons, outcomes, out)
+
+
+@bench_app.command("hearing")
+def bench_hearing(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER", help="Recordings and references.", exists=True, file_okay=False),
+    ],
+    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write all figures as JSON.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep what is heard here; what is there is not heard again."),
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Measure how well recordings are heard: words, parties, roles, holds, interruptions, sounds.
+
+    A reference has its recording's name and ends in .json or .rttm; it lies beside the recording or in the
+    folder `reference` (docs/hearing.md). Recordings without one are left out. The table is Markdown.
+
+    \b
+    wellheard bench hearing our_calls
+    wellheard bench hearing our_calls other_calls --json hearing.json
+    """
+    from tempfile import TemporaryDirectory
+
+    from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.store import Results
+    from wellheard.training import references
+    from wellheard.views import night
+    from wellheard.views.files import write_text
+
+    _needs_extra("bench", "jiwer", "whisper_normalizer")
+    from wellheard.training import hearing
+    from wellheard.views import hearing as view
+
+    house = settings_file.load(settings)
+    found, known = references.find_all(folders, house)
+    console = screen(sys.stderr)
+    with TemporaryDirectory(prefix="wellheard-") as temporary:
+        folder = results or Path(temporary)
+        _, tally = _run(console, found, folder, house, None, None)
+        night.show_failures(console, [*found.failures, *tally.failures], folder)
+        figures = hearing.of_results(Results(folder), known, house.listen)
+    if json:
+        write_text(json, view.as_json(figures))
+    print(view.as_markdown(view.groups(figures)), end="")
+
+
+@bench_app.command("speed")
+def bench_speed(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings, or folders of them.")],
+    whisperx: Annotated[
+        Path | None,
+        typer.Option(metavar="PYTHON", help="A Python in which WhisperX is installed.", exists=True),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Measure how fast calls are scored, beside the obvious script and WhisperX.
+
+    All hear the same files in turn, each in a process of its own with the same threads: this pipeline, from
+    file to scorecard; faster-whisper and then pyannote's pipeline at its default step; and with --whisperx
+    the words of WhisperX. Let nothing else work on the machine meanwhile. The tables are Markdown.
+
+    \b
+    wellheard bench speed calls/*.wav
+    wellheard bench speed calls --whisperx ~/whisperx/bin/python --json speed.json
+    """
+    from wellheard.pipeline import ingest, machine
+    from wellheard.pipeline.settings import Settings
+    from wellheard.views.files import write_text
+    from wellheard.views.steps import steps
+
+    _needs_extra("bench", "jiwer", "whisper_normalizer")
+    from wellheard.training import references
+    from wellheard.training.speed import compare
+    from wellheard.views import speed as view
+
+    console = screen(sys.stderr)
+    found = ingest.find(files, Settings().ingest, Settings().house)
+    recordings = [source.paths[0] for source in found.sources if len(source.paths) == 1]
+    if not recordings:
+        raise NoInput("there is no recording among these", "Give recordings, each with both parties.")
+    if whisperx is None:
+        console.print("WhisperX is left out: no --whisperx")
+    commands = compare.contestants(machine.workers(1, 1, None)[1], whisperx)
+    with steps(console) as show:
+        figures = compare.compare(recordings, references.beside(recordings), commands, show)
+    if json:
+        write_text(json, view.as_json(figures))
+    print(view.as_markdown(figures), end="")
+
+
+def _needs_extra(name: str, *modules: str) -> None:
+    """Say in one line what is not installed."""
+    from importlib.util import find_spec
+
+    from wellheard.pipeline.errors import ExtraMissing
+
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ExtraMissing(f"{missing[0]} is not installed", f"Run: pip install 'wellheard[{name}]'")
 
 
 @models_app.command("pull")
@@ -843,6 +1136,7 @@ def rehearse_rubric(
     from wellheard.pipeline.rehearse import rehearse
     from wellheard.pipeline.store import Results
     from wellheard.pipeline.stored import StoredCalls
+    from wellheard.rubrics import house as house_judge
     from wellheard.rubrics import loader
     from wellheard.views import rehearsal as view
     from wellheard.views.steps import steps
@@ -855,7 +1149,13 @@ def rehearse_rubric(
     encoder = SentenceEncoder(house.models.path, machine.workers(1, 1, None)[1])
     with steps(screen(sys.stderr)) as show:
         found = rehearse(
-            stored, new, encoder, house.score, judge, lambda done: show("scored anew", done, len(stored))
+            stored,
+            new,
+            encoder,
+            house.score,
+            judge,
+            lambda done: show("scored anew", done, len(stored)),
+            house_judge.read(house.score.house),
         )
     pairs = _rehearse_labelled(*labelled, new, encoder, house) if labelled else None
     give(view.rows(found, pairs or ()), form, out, lambda console: view.show(console, found, pairs))
@@ -899,6 +1199,7 @@ def _rehearse_labelled(
 ) -> "tuple[LabelledPair, ...]":
     from wellheard.models.act_tagger import ActTagger
     from wellheard.pipeline import machine
+    from wellheard.rubrics import house as house_judge
     from wellheard.training.rehearse import rehearse
     from wellheard.views.steps import steps
 
@@ -914,6 +1215,7 @@ def _rehearse_labelled(
             house.score,
             judge,
             lambda done: show("judged", done, len(calls)),
+            house_judge.read(house.score.house),
         )
 
 

@@ -3,8 +3,8 @@
     python benchmarks/held_out.py [--real FOLDER] [--write]
 
 Acts are those of `data/out_of_fold.parquet`: each call tagged by a net that never saw its writer. The
-combination is trained anew for each fold without that fold's writers. FOLDER holds further labelled calls
-(NAME_real.jsonl) that are not part of the project; they are judged with the shipped files.
+combination is trained anew for each fold without that fold's writers. The calls of `data/unseen`, and those
+of FOLDER (NAME_real.jsonl, not part of the project), are judged with the shipped files.
 """
 
 import argparse
@@ -26,8 +26,10 @@ from wellheard.training.agreement import Agreement, Judgement, agreement
 from wellheard.training.train import Material, calibration, held_out_acts, material
 
 Tagging = Sequence[frozenset[str]]
+Row = tuple[Agreement, float | None]
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "agreement.md"
+UNSEEN = Path(__file__).parent.parent / "data" / "unseen"
 # Marked twice, blind; the others by their writers alone.
 READ_TWICE = ("en_a", "en_b", "en_c", "ru_a", "ru_b", "pl_a", "ro_a")
 LANGUAGES = {"en": "English", "ru": "Russian", "pl": "Polish", "ro": "Romanian"}
@@ -100,7 +102,7 @@ def micro_f1(known: Material, acts: Mapping[str, Acts], writers: Sequence[str]) 
     return float(act_table(of_writers(known, writers), acts).rsplit("|", 2)[1])
 
 
-def groups_table(rows: Mapping[str, tuple[Agreement, float | None]]) -> str:
+def groups_table(rows: Mapping[str, Row]) -> str:
     """One line a group of calls."""
     lines = [
         "| calls | number | acts, micro F1 | right | mean kappa (95 %) | commonest answer | keyword lists | "
@@ -150,14 +152,13 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
-def real_calls(folder: Path, known: Material) -> tuple[list[Judgement], float]:
-    """Further calls, judged with the shipped files; and the micro F1 of their acts."""
+def with_shipped_files(paths: Iterable[Path], known: Material, tagger: ActTagger) -> Row:
+    """Calls that nothing was trained on, judged as users' calls are; and the micro F1 of their acts."""
     calls = [
         call
-        for path in sorted(folder.glob("*_real.jsonl"))
-        for call in labelled.read(path, known.names.criteria, folder / "acts" / path.name)
+        for path in paths
+        for call in labelled.read(path, known.names.criteria, path.parent / "acts" / path.name)
     ]
-    tagger = ActTagger(2)
     judgements, _ = evaluate.from_text(
         calls, loader.for_training(), tagger, _NO_ENCODER, Score(), None, lambda _: None
     )
@@ -165,7 +166,7 @@ def real_calls(folder: Path, known: Material) -> tuple[list[Judgement], float]:
         call.call_id: acts_stage.tag(call.conversation, call.heard, call.info, tagger) for call in calls
     }
     said = {call.call_id: call.acts or () for call in calls}
-    return judgements, float(act_table(said, tagged).rsplit("|", 2)[1])
+    return agreement(judgements), float(act_table(said, tagged).rsplit("|", 2)[1])
 
 
 def main() -> None:
@@ -180,7 +181,7 @@ def main() -> None:
     tagged = dict(folds.kept())
     acts = held_out_acts(known, tagged, *calibration(known, tagged))
     judgements = judge(known, acts)
-    rows: dict[str, tuple[Agreement, float | None]] = {}
+    rows: dict[str, Row] = {}
     for code, language in LANGUAGES.items():
         writers = [name for name in READ_TWICE if name.startswith(code)]
         rows[f"{language} ({', '.join(writers)})"] = (
@@ -197,10 +198,15 @@ def main() -> None:
         agreement(of(judgements, once)),
         micro_f1(known, acts, once),
     )
+    tagger = ActTagger(2)
+    unseen = {
+        f"{LANGUAGES[path.stem[:2]]}, unseen (`{path.stem}`)": with_shipped_files([path], known, tagger)
+        for path in sorted(UNSEEN.glob("*.jsonl"))
+    }
+    rows |= unseen
     if arguments.real:
-        real, f1 = real_calls(arguments.real, known)
-        rows["real, plain bank calls"] = (agreement(real), f1)
-        columns["real"] = rows["real, plain bank calls"][0]
+        real = with_shipped_files(sorted(arguments.real.glob("*_real.jsonl")), known, tagger)
+        rows["real, plain bank calls"], columns["real"] = real, real[0]
     sections = [
         "# How often the judges agree with people",
         INTRODUCTION,
@@ -208,6 +214,8 @@ def main() -> None:
         groups_table(rows),
         "## Kappa by criterion, calls marked twice",
         criteria_table(columns),
+        "## Kappa by criterion, unseen calls",
+        criteria_table({name.split(",")[0]: figures for name, (figures, _) in unseen.items()}),
         "## Acts, calls marked twice",
         act_table(of_writers(known, READ_TWICE), acts),
         "## What a confidence is worth",

@@ -37,7 +37,7 @@ BLOCK = 1024
 # Levels are told from the call's own loud frames; what lies this far below them is as good as silence.
 _LOUD_DB, _FAINTEST_DB, _QUIETEST_CALL_DB = 30.0, 60.0, -60.0
 # How sure the net is of a step is averaged over so many.
-_SMOOTH = 5
+_SMOOTH = 13
 # A sound reaches as far as the net is this share of its threshold sure; shorter gaps are within one sound.
 _EDGE = 0.5
 _GAP_S = 1.0

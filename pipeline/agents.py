@@ -24,9 +24,9 @@ def summarise(calls: pa.Table, marks: pa.Table) -> list[dict[str, Any]]:
     """One row of the dataset `agents` for each agent and date in `calls`, in their order.
 
     `score` is the mean of `scores`, those of the `calls` that have one in this rubric, None where none has;
-    `counted` and `unsure` are marks. Name, team
-    and region are those of the day's last call that tells them. The order of the rows given, and how they
-    are cut into pieces, changes nothing.
+    `counted` and `unsure` are marks, and so are `reviewed` and `corrected` of calls that say so
+    (`corrected.py`). Name, team and region are those of the day's last call that tells them. The order of the
+    rows given, and how they are cut into pieces, changes nothing.
     """
     of_day: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for call in calls.select(list(SUMMED_UP)).to_pylist():
@@ -66,6 +66,8 @@ def _rubric(rubric: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
         "scores": scores,
         "counted": sum(entry["counted"] for entry in entries),
         "unsure": sum(entry["unsure"] for entry in entries),
+        "reviewed": sum(entry.get("reviewed", 0) for entry in entries),
+        "corrected": sum(entry.get("corrected", 0) for entry in entries),
     }
 
 

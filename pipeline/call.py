@@ -30,12 +30,13 @@ from wellheard.pipeline.records import (
     Transcript,
 )
 from wellheard.pipeline.settings import Settings
-from wellheard.rubrics import loader
+from wellheard.rubrics import house, loader
 from wellheard.rubrics.language_model import LanguageModelJudge
 
 if TYPE_CHECKING:
     from wellheard.models.act_tagger import ActTagger
     from wellheard.models.diarizer import Diarizer
+    from wellheard.models.sounds import SoundDetector
     from wellheard.models.whisper import Whisper
 
 
@@ -50,6 +51,7 @@ class CallScorer:
         self._threads = threads
         self._cache = StageCache(cache_folder)
         self._rubrics = tuple(loader.load(rubric) for rubric in settings.score.rubrics)
+        self._house = house.read(settings.score.house)
         self._vocabulary = vocabulary.read(settings.transcribe.vocabulary)
 
     def __call__(self, source: Source, on_length: Callable[[float], None]) -> CallResult:
@@ -61,9 +63,18 @@ class CallScorer:
         info, recording, conversation, clear = self.converse(source, on_length)
         heard = self._cache.get_or_make(
             "listen",
-            [listen.VERSION, self._settings.listen, conversation],
+            [
+                listen.VERSION,
+                self._settings.listen,
+                recording.audio_id,
+                str(recording.samples.shape),
+                str(recording.agent_channel),
+                str(recording.empty_channels),
+                trained.fingerprint(trained.SOUNDS) if self._hears_sounds else "",
+                conversation,
+            ],
             Heard,
-            lambda: listen.listen(conversation, self._settings.listen),
+            lambda: self._listen(conversation, recording),
         )
         acts_found = self._cache.get_or_make(
             "acts",
@@ -77,6 +88,7 @@ class CallScorer:
                 score.VERSION,
                 self._settings.score,
                 self._settings.language_model or "",
+                self._house or "",
                 SentenceEncoder.fingerprint,
                 *self._rubrics,
                 conversation,
@@ -94,12 +106,14 @@ class CallScorer:
                 self._encoder,
                 self._settings.score,
                 self._language_model,
+                self._house,
             ),
             worth_keeping=lambda card: card.complete,
         )
         return CallResult(
             info=info,
-            paths=source.paths,
+            # Whoever hears the call later may stand in another folder.
+            paths=tuple(str(Path(path).absolute()) for path in source.paths),
             audio_id=recording.audio_id,
             duration_s=recording.duration_s,
             expected_s=recording.expected_s,
@@ -157,7 +171,13 @@ class CallScorer:
                 transcript,
             ],
             Conversation,
-            lambda: diarize.diarize(recording, transcript, lambda samples: self._diarizer(samples)),
+            lambda: diarize.diarize(
+                recording,
+                transcript,
+                lambda samples: self._diarizer(
+                    samples, diarize.breaks(transcript), settings.diarize.max_speakers
+                ),
+            ),
         )
         agent = recording.agent_channel
         agent_party = None if agent is None else ascii_uppercase[agent]
@@ -195,6 +215,19 @@ class CallScorer:
             self._whisper,
         )
 
+    def _listen(self, conversation: Conversation, recording: Recording) -> Heard:
+        sounds = (
+            listen.sounds_behind_customer(conversation, recording, self._sound_detector)
+            if self._hears_sounds
+            else ()
+        )
+        return listen.listen(conversation, self._settings.listen, recording, sounds)
+
+    @property
+    def _hears_sounds(self) -> bool:
+        """Whoever must not use the detector (docs/sounds.md) may delete its file."""
+        return self._settings.listen.sounds and trained.SOUNDS.is_file()
+
     def _fingerprint(self, model: str) -> str:
         return store.fingerprint(model, self._models_folder)
 
@@ -209,20 +242,26 @@ class CallScorer:
         return Whisper(store.locate(self._settings.transcribe.model, self._models_folder), self._threads)
 
     @cached_property
-    def _diarizer(self) -> "Diarizer":
+    def _diarizer(self) -> "Diarizer | CommunityDiarizer":
         # torch and pyannote take seconds to import; a night of two-channel calls needs neither.
-        from wellheard.models.diarizer import Diarizer
+        from wellheard.models.diarizer import CommunityDiarizer, Diarizer
 
         settings = self._settings.diarize
         model = store.locate(settings.model, self._models_folder)
         if model.is_dir():
-            return Diarizer.community(model, settings.step, self._threads)
+            return CommunityDiarizer(model, settings.step, self._threads)
         prints = store.locate(VOICE_PRINTS, self._models_folder)
         return Diarizer(model, prints, settings.step, self._threads)
 
     @cached_property
     def _diarizer_fingerprints(self) -> list[str]:
         return [self._fingerprint(self._settings.diarize.model), self._fingerprint(VOICE_PRINTS)]
+
+    @cached_property
+    def _sound_detector(self) -> "SoundDetector":
+        from wellheard.models.sounds import SoundDetector
+
+        return SoundDetector(self._threads)
 
     @cached_property
     def _tagger(self) -> "ActTagger":

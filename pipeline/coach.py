@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wellheard.pipeline import clips, coaching, standing
+from wellheard.pipeline.corrected import Footing, footing
 from wellheard.pipeline.errors import CallError
 from wellheard.pipeline.examples import Example, Wanted, find
 from wellheard.pipeline.standing import STRONGER, WEAKER, Period, Team
@@ -26,7 +27,10 @@ class Topic:
 
 @dataclass(frozen=True)
 class Pack:
-    """Everything for one session. `rows` is the whole standing, `goals` what has become of each goal."""
+    """Everything for one session.
+
+    `rows` is the whole standing, `goals` what has become of each goal, `footing` what the figures stand on.
+    """
 
     agent_id: str
     agent_name: str | None
@@ -36,6 +40,7 @@ class Pack:
     weak: tuple[Topic, ...]
     strong: tuple[Topic, ...]
     goals: list[dict[str, Any]]
+    footing: Footing
 
 
 def pack(results: Results, team: Team, agent_id: str, since: str | None = None) -> Pack:
@@ -64,6 +69,7 @@ def pack(results: Results, team: Team, agent_id: str, since: str | None = None) 
         weak=tuple(map(Topic, weak, pairs[::2], pairs[1::2])),
         strong=tuple(Topic(row, (), well) for row, well in zip(strong, found[2 * len(weak) :], strict=True)),
         goals=standing.progress(team, agent_id, coaching.goals(results, agent_id)),
+        footing=footing(results, agent_id, of.since),
     )
 
 

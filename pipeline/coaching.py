@@ -1,27 +1,17 @@
 """Goals agreed with agents: what to work on, since when, and the rate to reach. Scoring never touches them.
 
-They are the dataset `coaching`, one file a day, written whole and put in place by a rename. Several people
-may agree on goals at once, also while a night is being scored: the lock is not scoring's.
+They are the dataset `coaching` (`by_hand.py`). Several people may agree on goals at once.
 """
 
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
-from wellheard.pipeline.datasets import SCHEMAS, file_schema
-from wellheard.pipeline.disk import private_file, sync
-from wellheard.pipeline.errors import CannotWrite, WellheardError
+from wellheard.pipeline import by_hand
+from wellheard.pipeline.errors import WellheardError
 from wellheard.pipeline.standing import Goal
 from wellheard.pipeline.store import Results
-
-_PRIVATE = ".wellheard"
-_FILE_NAME = "part-0.parquet"
-_WAIT_S = 30.0
 
 
 class UnclearGoal(WellheardError):
@@ -52,36 +42,14 @@ def agree(results: Results, agent_id: str, goal: Goal) -> None:
         NoResults: no run has ever stored into this folder.
         CannotWrite: no right to, or no space left, or somebody else is writing for long.
     """
-    results.table("coaching", filter=pc.field("date") == goal.day)
-    private = results.folder / _PRIVATE
-    try:
-        private.mkdir(parents=True, exist_ok=True)
-        with FileLock(private / "coaching.lock", mode=0o600, timeout=_WAIT_S):
-            _write(results, agent_id, goal, private / "coaching.part")
-    except Timeout as error:
-        raise CannotWrite(
-            f"Somebody else is writing goals into {results.folder}", "Run the same command again."
-        ) from error
-    except OSError as error:
-        raise CannotWrite(
-            f"{results.folder} cannot be written ({error.strerror or error})",
-            "Make sure that it is a folder of yours with space left.",
-        ) from error
 
+    def with_it(rows: by_hand.Rows) -> by_hand.Rows:
+        kept = {(row["agent_id"], row["rubric"], row["criterion"]): row["target"] for row in rows}
+        kept[agent_id, goal.rubric, goal.criterion] = goal.target
+        names = ("agent_id", "rubric", "criterion", "target")
+        return [dict(zip(names, (*what, target), strict=True)) for what, target in sorted(kept.items())]
 
-def _write(results: Results, agent_id: str, goal: Goal, new: Path) -> None:
-    of_day = results.table("coaching", filter=pc.field("date") == goal.day).to_pylist()
-    key = (agent_id, goal.rubric, goal.criterion)
-    kept = {(row["agent_id"], row["rubric"], row["criterion"]): row["target"] for row in of_day}
-    kept[key] = goal.target
-    names = [name for name in SCHEMAS["coaching"].names if name != "date"]
-    rows = [dict(zip(names, (*what, target), strict=True)) for what, target in sorted(kept.items())]
-    with private_file(new) as file:
-        pq.write_table(pa.Table.from_pylist(rows, schema=file_schema("coaching")), file, compression="zstd")
-    sync(new)
-    path = results.folder / "coaching" / f"date={goal.day}" / _FILE_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new.replace(path)
+    by_hand.change(results, "coaching", goal.day, with_it)
 
 
 def goal(day: date, criterion: str, target: str, known: Iterable[tuple[str, str]]) -> Goal:

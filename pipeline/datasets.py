@@ -147,6 +147,32 @@ _columns: dict[str, dict[str, _Type]] = {
         "criterion": _text,
         "target": _real,
     },
+    "reviews": {
+        "review_id": _text,
+        "call_id": _text,
+        "agent_id": _text,
+        "date": _text,
+        "rubric": _text,
+        "rubric_version": _text,
+        "criterion": _text,
+        "machine_answer": _text,
+        "machine_confidence": _real,
+        "answer": _text,
+        "comment": _text,
+        "reviewer": _text,
+        "reviewed_at": pa.timestamp("us", tz="UTC"),
+        "blind": pa.bool_(),
+        "sample": _text,
+    },
+    "samples": {
+        "sample": _text,
+        "date": _text,
+        "place": _whole,
+        "call_id": _text,
+        "agent_id": _text,
+        "drawn_at": pa.timestamp("us", tz="UTC"),
+        "of": _whole,
+    },
 }
 SCHEMAS: dict[str, pa.Schema] = {dataset: pa.schema(columns) for dataset, columns in _columns.items()}
 
@@ -158,6 +184,8 @@ PARTITIONED_BY: dict[str, tuple[str, ...]] = {
     "agents": ("date",),
     "failures": ("date",),
     "coaching": ("date",),
+    "reviews": ("date",),
+    "samples": ("date",),
 }
 SCORED = ("calls", "turns", "acts", "marks", "agents", "failures")
 """The datasets that scoring writes; the others are people's."""

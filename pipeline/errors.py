@@ -100,3 +100,11 @@ class DamagedResults(WellheardError):
 
 class BadLabels(WellheardError):
     """Labelled calls cannot be used; the reason names file and line."""
+
+
+class BadReference(WellheardError):
+    """What is known of a recording, against which hearing is measured, cannot be used."""
+
+
+class ExtraMissing(WellheardError):
+    """Libraries of an optional part of wellheard are not installed."""

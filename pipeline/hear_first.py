@@ -68,7 +68,10 @@ Reason = Critical | Worst | Unsure | Surprising
 
 @dataclass(frozen=True)
 class CallScore:
-    """A call's score in a rubric, and between what it would lie if marks as unsure as these were wrong."""
+    """A call's score in a rubric, and between what it would lie if marks as unsure as these were wrong.
+
+    Of so many of its marks people have `corrected` the answer.
+    """
 
     rubric: str
     score: float | None
@@ -76,6 +79,7 @@ class CallScore:
     high: float | None
     counted: int
     unsure: int
+    corrected: int
 
 
 @dataclass(frozen=True)
@@ -324,7 +328,8 @@ def _call_score(entry: Mapping[str, Any], marks: Iterable[Mapping[str, Any]]) ->
         error = sqrt(fsum(mark["weight"] ** 2 * p * (1 - p) for mark, p in zip(own, likely, strict=True)))
         low = max(min(middle - 1.96 * error / weight, score), 0.0)
         high = min(max(middle + 1.96 * error / weight, score), 1.0)
-    return CallScore(entry["rubric"], score, low, high, entry["counted"] or 0, entry["unsure"] or 0)
+    counts = (entry.get(name) or 0 for name in ("counted", "unsure", "corrected"))
+    return CallScore(entry["rubric"], score, low, high, *counts)
 
 
 def _moments(reasons: Iterable[Reason], marks: Iterable[Mapping[str, Any]]) -> list[Moment]:

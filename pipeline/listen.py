@@ -24,23 +24,33 @@ from wellheard.pipeline.settings import Listen
 if TYPE_CHECKING:
     from wellheard.models.sounds import SoundDetector
 
-VERSION = "3"
+VERSION = "4"
 # Fewer words than this over the other's speech are a sign of listening ("yes", "mm-hm"), no interruption.
 INTERRUPTION_WORDS = 3
+# How far beside its sound a word may be placed; and how far speech stands out from silence, and reaches down.
+MISPLACED_S = 0.5
+FRAME_S = 0.02
+STANDS_OUT_DB, FAINTEST_DB = 10.0, 25.0
 
 
-def listen(conversation: Conversation, settings: Listen, sounds: Sequence[Sound] = ()) -> Heard:
+def listen(
+    conversation: Conversation,
+    settings: Listen,
+    recording: Recording | None = None,
+    sounds: Sequence[Sound] = (),
+) -> Heard:
     """Measure the call from its word times; speakers must have been judged.
 
-    `sounds` are what `sounds_behind_customer` found, where there is a recording.
+    With a recording, silences are as long as nothing is to be heard; `sounds` are what
+    `sounds_behind_customer` found in it.
     """
     turns = conversation.turns
     words = union(Span(start_s=w.start_s, end_s=w.end_s) for turn in turns for w in turn.words)
     speech = union([*words, *conversation.not_understood])
     silences = tuple(
-        Span(start_s=before.end_s, end_s=after.start_s)
+        silence
         for before, after in pairwise(speech)
-        if after.start_s - before.end_s >= settings.silence_s
+        if (silence := _silence(before, after, recording)).duration_s >= settings.silence_s
     )
     return Heard(
         waiting_s=speech[0].start_s if speech else conversation.duration_s,
@@ -98,6 +108,41 @@ def union(spans: Iterable[Span]) -> list[Span]:
         else:
             merged.append(span)
     return merged
+
+
+def _silence(before: Span, after: Span, recording: Recording | None) -> Span:
+    """From one speech to the next; words begin and end up to half a second beside what is to be heard."""
+    start_s, end_s = before.end_s, after.start_s
+    if recording is None or end_s - start_s < MISPLACED_S:
+        return Span(start_s=start_s, end_s=end_s)
+    last, first = (int(min(MISPLACED_S, speech.duration_s) / FRAME_S) for speech in (before, after))
+    from_s = start_s - last * FRAME_S
+    levels = _levels(recording, from_s, end_s + first * FRAME_S)
+    still = float(np.quantile(levels[last : len(levels) - first], 0.9))
+    heard_before = _above(levels[:last], still)
+    heard_after = _above(levels[len(levels) - first :], still)
+    if len(heard_before):
+        start_s = from_s + (int(heard_before[-1]) + 1) * FRAME_S
+    if len(heard_after):
+        end_s += int(heard_after[0]) * FRAME_S
+    return Span(start_s=round(start_s, 3), end_s=round(end_s, 3))
+
+
+def _levels(recording: Recording, start_s: float, end_s: float) -> npt.NDArray[np.float64]:
+    """How loud each frame is, in decibels, all channels together."""
+    size = round(FRAME_S * SAMPLE_RATE)
+    samples = recording.samples[:, round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)]
+    frames = samples[:, : samples.shape[1] // size * size].reshape(len(samples), -1, size)
+    power = np.square(frames, dtype=np.float64).mean(axis=2).sum(axis=0)
+    return np.asarray(10 * np.log10(power + 1), np.float64)
+
+
+def _above(levels: npt.NDArray[np.float64], still: float) -> npt.NDArray[np.intp]:
+    """The frames of speech that stand out from the silence beside it; none where they hardly do."""
+    loudest = levels.max(initial=0.0)
+    if loudest - still < STANDS_OUT_DB:
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(levels >= max((loudest + still) / 2, loudest - FAINTEST_DB))
 
 
 def _party(speaker: Speaker, conversation: Conversation) -> Party:

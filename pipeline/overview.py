@@ -51,20 +51,25 @@ class Measure:
 
 @dataclass(frozen=True)
 class RubricFigures:
-    """One rubric: its score, the scores of single calls, numbers of marks that counted and were unsure."""
+    """One rubric: its score, the scores of single calls, numbers of marks that counted and were unsure.
+
+    People have `reviewed` so many of its marks, and changed the answer of those `corrected`.
+    """
 
     rubric: str
     score: Measure
     scores: Figures
     counted: int
     unsure: int
+    reviewed: int
+    corrected: int
 
 
 @dataclass(frozen=True)
 class CriterionFigures:
     """One criterion: the share of yes of yes and no, the numbers of answers, how sure those are on average.
 
-    `confidence` is None where not all marks were read.
+    `confidence` is None where not all marks were read. What is not `trusted` counts in no score.
     """
 
     rubric: str
@@ -76,6 +81,7 @@ class CriterionFigures:
     unsure: int
     confidence: float | None
     critical: bool
+    trusted: bool
 
     @property
     def unsure_share(self) -> float | None:
@@ -86,11 +92,15 @@ class CriterionFigures:
 
 @dataclass(frozen=True)
 class Group:
-    """Calls that have something in common; `apart` is how far from the rest, where more than chance."""
+    """Calls that have something in common; `apart` is how far from the rest, where more than chance.
+
+    Of so many of their marks people have `corrected` the answer.
+    """
 
     name: str
     label: str | None
     calls: int
+    corrected: int
     scores: Mapping[str, Measure]
     apart: Mapping[str, Change]
 
@@ -212,7 +222,7 @@ def _rubrics(
 ) -> tuple[RubricFigures, ...]:
     entries = flat(days, "rubrics")
     of = texts(entries.columns["rubric"])
-    counts = {name: _whole(entries, name) for name in ("counted", "unsure")}
+    counts = {name: _whole(entries, name) for name in ("counted", "unsure", "reviewed", "corrected")}
     names = [name for name in spreads if (of == name).any()]
     found = []
     for name in names:
@@ -223,14 +233,16 @@ def _rubrics(
             rubric=name,
             score=score,
             scores=now.score[now.rubric == name],
-            counted=int(counts["counted"][of == name].sum()),
-            unsure=int(counts["unsure"][of == name].sum()),
+            **{count: int(numbers[of == name].sum()) for count, numbers in counts.items()},
         )
         for name, score in zip(names, _with_verdicts(found), strict=True)
     )
 
 
 def _whole(entries: Flat, name: str) -> Numbers:
+    """Numbers; those of corrections are 0 where results are read as the machine left them."""
+    if name not in entries.columns:
+        return np.zeros(len(entries.row), np.int64)
     return reals(entries.columns[name], 0).astype(np.int64)
 
 
@@ -273,12 +285,14 @@ def _criteria(material: Material, agents: _Agents) -> tuple[CriterionFigures, ..
         CriterionFigures(
             rubric=name.split("\0")[0],
             criterion=name.split("\0")[1],
-            share=share,
+            share=share if trusted else Measure(share.now, share.before, share.change),
+            trusted=trusted,
             **total,
             confidence=confidences.get(name) if material.all_marks else None,
             critical=name in critical,
         )
         for name, share, total in zip(names, _with_verdicts(measures), totals, strict=True)
+        for trusted in [tuple(name.split("\0")) not in material.untrusted]
     )
 
 
@@ -320,7 +334,7 @@ def _groupings(
     labels = _last_names(days)
     for column in ("team", "region", AGENT):
         values = days[column].combine_chunks(), before[column].combine_chunks()
-        sizes = reals(days["calls"], 0)
+        sizes = reals(days["calls"], 0), _corrected(days, "rubrics")
         found = _grouping(column, values, sizes, (now, then), spreads, len(agents), labels)
         if found.groups and (column != AGENT or len(found.groups) > 1 or column in material.by):
             yield found
@@ -332,10 +346,16 @@ def _groupings(
         if column in ("team", "region", AGENT):
             continue
         values = values_of(material.calls, column), values_of(material.calls_before, column)
-        sizes = np.ones(material.calls.num_rows)
+        sizes = np.ones(material.calls.num_rows), _corrected(material.calls, "scores")
         found = _grouping(column, values, sizes, of_calls, spreads, len(agents), {})
         if column in material.by or len(found.groups) > 1 or (found.groups and column not in GROUP_COLUMNS):
             yield found
+
+
+def _corrected(table: pa.Table, column: str) -> Figures:
+    """In each row the number of marks whose answer people have changed."""
+    entries = flat(table, column)
+    return np.bincount(entries.row, _whole(entries, "corrected"), len(table)).astype(float)
 
 
 def _last_names(days: pa.Table) -> dict[str, str]:
@@ -346,17 +366,17 @@ def _last_names(days: pa.Table) -> dict[str, str]:
 def _grouping(
     column: str,
     values: tuple[Column, Column],
-    sizes: Figures,
+    sizes: tuple[Figures, Figures],
     scores: tuple[_Scores, _Scores],
     spreads: Mapping[str, Spread],
     agents: int,
     labels: Mapping[str, str],
 ) -> Grouping:
-    """All groups of a column; `values` and `sizes` (calls) are of the rows that the scores come from."""
+    """All groups of a column; `values` and `sizes` (calls, marks corrected) are of the scores' rows."""
     names = sorted(distinct(values[0]) - {""})
     ids = pa.array(names, pa.string())
     of_row = [reals(pc.index_in(one, value_set=ids), -1).astype(np.int64) for one in values]
-    calls = np.bincount(of_row[0] + 1, sizes, len(names) + 1).astype(int)
+    calls, corrected = (np.bincount(of_row[0] + 1, one, len(names) + 1).astype(int) for one in sizes)
     own = column == AGENT
     measures: dict[tuple[int, str], Measure] = {}
     apart: dict[tuple[int, str], Change | None] = {}
@@ -379,6 +399,7 @@ def _grouping(
             name=name,
             label=labels.get(name) if own else None,
             calls=int(calls[number + 1]),
+            corrected=int(corrected[number + 1]),
             scores={rubric: verdicts[number, rubric] for rubric in spreads},
             apart={rubric: differing[number, rubric] for rubric in spreads if (number, rubric) in differing},
         )

@@ -116,7 +116,8 @@ class Material:
 
     `days` and `days_before` are rows of `agents`. `calls` has `CALL_COLUMNS`, `marks` has `MARK_COLUMNS`
     (`PROOF_COLUMNS` where not all were read); they are all of the period only if `all_calls` and `all_marks`
-    say so. `calls_before` has `BEFORE_COLUMNS`: none, or all.
+    say so. `calls_before` has `BEFORE_COLUMNS`: none, or all. `untrusted` are the criteria (rubric and name)
+    that count in no score.
     """
 
     period: Period
@@ -130,6 +131,7 @@ class Material:
     all_calls: bool
     all_marks: bool
     gaps: tuple[Gap, ...]
+    untrusted: frozenset[tuple[str, str]] = frozenset()
 
 
 def choose(stored: Iterable[str], first: date | None, last: date | None) -> Period:
@@ -186,7 +188,7 @@ def read(
     if all_marks:
         there = period.only
     else:
-        there = _one_of(where_to_look(days, days_before))
+        there = one_of(where_to_look(days, days_before))
         gaps.append(Gap("large"))
     calls = results.table("calls", CALL_COLUMNS, period.only if all_calls else there)
     marks = results.table("marks", MARK_COLUMNS if all_marks else PROOF_COLUMNS, there)
@@ -214,6 +216,7 @@ def read(
         all_calls=all_calls,
         all_marks=all_marks,
         gaps=tuple(gaps),
+        untrusted=results.untrusted,
     )
 
 
@@ -223,7 +226,7 @@ def proofs(results: Results, material: Material, calls: Iterable[tuple[str, str,
     ids = pc.field("call_id").isin(pa.array([call_id for *_, call_id in wanted], pa.string()))
     if not material.all_marks:
         return material.marks.filter(ids)
-    there = _one_of({(agent_id, day) for agent_id, day, _ in wanted})
+    there = one_of({(agent_id, day) for agent_id, day, _ in wanted})
     return results.table("marks", PROOF_COLUMNS, there & ids)
 
 
@@ -248,7 +251,7 @@ def _summed_up(results: Results, period: Period) -> pa.Table:
     return pa.Table.from_pylist(summarise(calls, marks), schema=SCHEMAS["agents"])
 
 
-def _one_of(pairs: Iterable[tuple[str, str]]) -> pc.Expression:
+def one_of(pairs: Iterable[tuple[str, str]]) -> pc.Expression:
     """What picks these agents on these days and opens no other file."""
     both = pc.binary_join_element_wise(pc.field("agent_id"), pc.field("date"), pc.scalar("\0"))
     return both.isin(pa.array(sorted(f"{agent_id}\0{day}" for agent_id, day in pairs), pa.string()))

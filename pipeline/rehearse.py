@@ -7,6 +7,7 @@ from wellheard.pipeline.records import Answer, Mark, Record
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
 from wellheard.pipeline.stored import StoredCall
+from wellheard.rubrics.house import HouseJudge
 from wellheard.rubrics.language_model import LanguageModelJudge
 from wellheard.rubrics.loader import Rubric
 
@@ -83,6 +84,7 @@ def rehearse(
     settings: Score,
     language_model: LanguageModelJudge | None,
     on_call: Callable[[int], None],
+    house: HouseJudge | None = None,
 ) -> Rehearsal:
     """Score the calls with the rubric; `on_call` is told how many are done. Stores nothing."""
     scored: list[RehearsedCall] = []
@@ -105,6 +107,7 @@ def rehearse(
                 encoder,
                 settings,
                 language_model,
+                house,
             )
             (scored if call.marks else never_scored).append(
                 _rehearsed(call, card.marks, card.scores[rubric.id])

@@ -23,13 +23,14 @@ from wellheard.pipeline.records import (
 from wellheard.pipeline.settings import Score
 from wellheard.rubrics import facts, own_acts
 from wellheard.rubrics.acts import ABOUT_THE_CUSTOMER, CUSTOMER_ACTS
-from wellheard.rubrics.judges import JUDGES, Judge, Missed, Verdict
+from wellheard.rubrics.house import HouseJudge
+from wellheard.rubrics.judges import JUDGES, Judge, Missed, Verdict, of_house
 from wellheard.rubrics.language_model import LanguageModelJudge, LanguageVerdict
 from wellheard.rubrics.loader import Criterion, Rubric
 from wellheard.rubrics.own_acts import OwnAct
 from wellheard.rubrics.rules import Findings
 
-VERSION = "4"
+VERSION = "5"
 # Below these, who is who and which language is spoken are guesses, and so is every mark.
 SURE_OF_ROLES = 0.8
 SURE_OF_LANGUAGE = 0.6
@@ -39,6 +40,8 @@ MOST_NOT_UNDERSTOOD_S = 1.0
 CUSTOMER_FACTS = ("customer_named", "repeats_number", *facts.IDENTIFIERS)
 # What the customer tells of their life; and sounds behind them that do so without a word.
 CUE = "cue"
+JUDGED_SOUNDS = ("dog", "baby")
+SURE_OF_SOUND = 0.8
 _SOUND_CUES = {"dog": "A dog was", "baby": "A baby was", "child_laughter": "Children were"}
 # Notes of a recording that ends too early begin so.
 CUT_SHORT = ("incomplete", "cut off")
@@ -53,11 +56,13 @@ def score(
     encoder: SentenceEncoder,
     settings: Score,
     language_model: LanguageModelJudge | None,
+    house: HouseJudge | None = None,
 ) -> Scorecard:
     """Answer every criterion of every rubric; speakers must have been judged.
 
     A rubric's score is the weight of its yes over the weight of its yes and no: na and unsure do not count.
     A no to a critical criterion does not change the score; it stands out by itself (`critical` and `no`).
+    `house` answers the criteria that it was adapted for.
 
     Raises:
         UnknownLanguage: a rubric has no wording for the call's language.
@@ -69,6 +74,7 @@ def score(
     judges = dict(JUDGES)
     if language_model is not None:
         judges[language_model.name] = _asking(language_model, conversation, info)
+    adapted = {} if house is None else dict.fromkeys(house.criteria, of_house(house))
     found: Findings | None = None
     for rubric in rubrics:
         if rubric.id in scores:
@@ -85,11 +91,14 @@ def score(
             asked_of = _with_own_acts(found, rubric.acts, conversation.turns, encoder)
         of_rubric: list[Mark] = []
         for criterion in rubric.criteria:
+            name = f"{rubric.id}.{criterion.id}"
             judge = judges[criterion.judge]
-            verdict = judge.answer(f"{rubric.id}.{criterion.id}", criterion, asked_of, conversation.turns)
+            if criterion.judge == "trained":
+                judge = adapted.get(name, judge)
+            verdict = judge.answer(name, criterion, asked_of, conversation.turns)
             verdicts.append(verdict)
             doubt = _doubt(criterion, verdict, conversation, info) or _unspoken_cue(
-                criterion, verdict, conversation.turns, heard, asked_of
+                criterion, verdict, conversation.turns, heard, acts
             )
             of_rubric.append(_mark(rubric, criterion, judge, verdict, conversation, doubt, settings))
         marks += of_rubric
@@ -114,12 +123,26 @@ def find(conversation: Conversation, heard: Heard, info: CallInfo, acts: Acts) -
     turns = conversation.turns
     return Findings(
         speakers=tuple(turn.speaker for turn in turns),
-        acts=acts.turns,
+        acts=_with_heard_cues(acts.turns, turns, heard),
         facts=facts.find(turns, heard, info, facts.words_of(conversation.language)),
         holds=tuple(facts.turns_around(hold, turns) for hold in heard.holds),
         answers=acts.answers,
         called={},
     )
+
+
+def _with_heard_cues(
+    acts: Sequence[Mapping[str, float]], turns: Sequence[Turn], heard: Heard
+) -> tuple[Mapping[str, float], ...]:
+    """The acts, and a cue in the customer's turn behind which, or last before which, a sound is heard."""
+    cued = list(acts)
+    customer = [number for number, turn in enumerate(turns) if turn.speaker == "customer"]
+    for sound in heard.sounds:
+        if sound.kind in JUDGED_SOUNDS and customer:
+            begun = [number for number in customer if turns[number].start_s < sound.end_s]
+            number = begun[-1] if begun else customer[0]
+            cued[number] = {**cued[number], CUE: max(cued[number].get(CUE, 0.0), SURE_OF_SOUND)}
+    return tuple(cued)
 
 
 def _with_own_acts(
@@ -225,21 +248,29 @@ def _intelligible(turns: Iterable[Turn]) -> float:
 
 
 def _unspoken_cue(
-    criterion: Criterion, verdict: Verdict, turns: Sequence[Turn], heard: Heard, found: Findings
+    criterion: Criterion, verdict: Verdict, turns: Sequence[Turn], heard: Heard, acts: Acts
 ) -> str | None:
-    """A sound may be all the cue there is, and a false alarm: too little to blame anybody for."""
-    sounds = [sound for sound in heard.sounds if sound.kind in _SOUND_CUES]
+    """A sound may be all the cue there is, and a false alarm: too little to blame anybody for.
+
+    Nor is a call without a cue in words one without a cue, if a sound of the judged kinds is heard in it.
+    """
+    if verdict.answer == "yes":
+        return None
+    kinds = _SOUND_CUES if verdict.answer == "no" else JUDGED_SOUNDS
+    sounds = [sound for sound in heard.sounds if sound.kind in kinds]
     asked = criterion.rule.asked_when
-    if verdict.answer != "no" or not sounds or asked is None:
+    if not sounds or asked is None:
         return None
     if not any(CUE in condition.names() for condition in asked.walk()):
         return None
-    for number, turn in enumerate(turns):
+    for turn, of_turn in zip(turns, acts.turns, strict=True):
         behind = any(sound.start_s < turn.end_s and turn.start_s < sound.end_s for sound in sounds)
-        if not behind and found.sure_of(number, CUE) >= 0.5:
+        if not behind and of_turn.get(CUE, 0.0) >= 0.5:
             return None
-    first = sounds[0]
-    return f"{_SOUND_CUES[first.kind]} heard at {clock(first.start_s)} and nobody spoke of it: too little"
+    heard_there = f"{_SOUND_CUES[sounds[0].kind]} heard at {clock(sounds[0].start_s)}"
+    if verdict.answer == "na":
+        return f"{heard_there}, which may be a cue: too much"
+    return f"{heard_there} and nobody spoke of it: too little"
 
 
 def _needs_customer(criterion: Criterion) -> bool:

@@ -64,10 +64,15 @@ class Transcribe(Section):
 
 
 class Diarize(Section):
-    """`step` is the distance of the segmentation windows, as a share of their length of ten seconds."""
+    """How the voices on one channel are told apart.
+
+    `step` is the distance of the segmentation windows, as a share of their length of ten seconds.
+    `max_speakers` is how many voices there are at most: two parties, and a second agent or an announcement.
+    """
 
     model: str = "segmentation-3.0"
-    step: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    step: Annotated[float, Meta(gt=0, le=1)] = 0.2
+    max_speakers: Annotated[int, Meta(ge=1, le=10)] = 4
 
 
 class Listen(Section):
@@ -83,10 +88,20 @@ class Listen(Section):
 
 
 class Score(Section):
-    """`rubrics`: built-in names or YAML files. Marks less sure than `unsure_below` are `unsure`."""
+    """`rubrics`: built-in names or YAML files. Marks less sure than `unsure_below` are `unsure`.
+
+    `house` is a file that `wellheard train --reviews` has written: judges adapted to the house's own reviews.
+    """
 
     rubrics: tuple[str, ...] = ("pec", "script", "resolution")
     unsure_below: Share = 0.4
+    house: str | None = None
+
+
+class Trust(Section):
+    """Criteria on which machine and reviewers agree less than `least_agreement` are shown, not counted."""
+
+    least_agreement: Share | None = None
 
 
 class Models(Section):
@@ -123,6 +138,7 @@ class Settings(Section):
     diarize: Diarize = Diarize()
     listen: Listen = Listen()
     score: Score = Score()
+    trust: Trust = Trust()
     models: Models = Models()
     language_model: LanguageModel | None = None
 

@@ -6,7 +6,7 @@ at least `FEWEST_COLLEAGUES` of them, else all other agents.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, TypeAlias
@@ -31,12 +31,13 @@ FEWEST_COLLEAGUES = 3
 LEAST = 0.05
 SURE = 0.95
 
-WEAKER, STRONGER, ALIKE, TOO_FEW, ALONE = (
+WEAKER, STRONGER, ALIKE, TOO_FEW, ALONE, UNTRUSTED = (
     "weaker than the team",
     "stronger than the team",
     "no clear difference",
     "not enough calls",
     "no team to compare with",
+    "marks not trusted",
 )
 BETTER, WORSE, UNCHANGED, NO_PAST = (
     "better than before",
@@ -70,8 +71,9 @@ class Team:
     `agents` and `criteria` (rubric and criterion) are the rows and columns of what `between` gives.
     """
 
-    def __init__(self, days: pa.Table) -> None:
-        """From rows of the dataset `agents` (`COLUMNS`)."""
+    def __init__(self, days: pa.Table, untrusted: Collection[tuple[str, str]] = ()) -> None:
+        """From rows of the dataset `agents` (`COLUMNS`); `untrusted` criteria get no verdict."""
+        self.untrusted = untrusted
         days = days.select(list(COLUMNS)).sort_by([("date", "ascending"), ("agent_id", "ascending")])
         days = days.combine_chunks()
         self._days = days.select(["agent_id", "date", "agent_name", "team", "calls"]).to_pylist()
@@ -170,7 +172,7 @@ def read(results: Results, agent_id: str) -> Team:
     Raises:
         NoResults: no run has ever stored into this folder, or there are no scored calls of the agent.
     """
-    team = Team(results.table("agents", COLUMNS))
+    team = Team(results.table("agents", COLUMNS), results.untrusted)
     if agent_id not in team.agents:
         failed = results.table("failures", ["agent_id"], pc.field("agent_id") == agent_id).num_rows
         raise NoResults(
@@ -253,6 +255,8 @@ def standing(team: Team, agent_id: str, of: Period) -> list[dict[str, Any]]:
             row["past_rate"] = row["past_yes"] / row["past_asked"]
         if column in against_past:
             row |= _against_past(*against_past[column])
+        if (rubric, criterion) in team.untrusted:
+            row |= {"verdict": UNTRUSTED, "change_verdict": UNTRUSTED}
         rows.append(row)
     return rows
 

@@ -3,11 +3,12 @@
 The opposite of `datasets.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from wellheard.pipeline.records import Acts, CallInfo, Conversation, Heard, Mark, Record, Span, Turn
@@ -34,17 +35,18 @@ class StoredCall(Record):
 
 
 class StoredCalls:
-    """All calls of a results folder, agent by agent, with their marks in one rubric. Only reads."""
+    """Calls of a results folder, agent by agent, with their marks in one rubric. Only reads."""
 
-    def __init__(self, results: Results, rubric: str) -> None:
-        """Look up which calls there are.
+    def __init__(self, results: Results, rubric: str, only: Collection[str] | None = None) -> None:
+        """Look up which calls there are; `only` are those wanted, by id, else all.
 
         Raises:
             NoResults: no run has ever stored into this folder.
         """
         self._results = results
         self._rubric = rubric
-        calls = results.table("calls", ["agent_id", "date", "call_id"]).to_pylist()
+        wanted = None if only is None else pc.field("call_id").isin(pa.array(sorted(only), pa.string()))
+        calls = results.table("calls", ["agent_id", "date", "call_id"], wanted).to_pylist()
         self._calls = sorted((call["agent_id"], call["date"], call["call_id"]) for call in calls)
 
     def __len__(self) -> int:

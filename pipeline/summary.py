@@ -16,6 +16,8 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import false_discovery_control
 
 CONFIDENCE = 0.95
+# So many standard errors either way hold the truth that often, where the error is known.
+Z = 1.959964
 # Of fewer calls nothing is said.
 FEWEST_CALLS = 5
 _MANY = 1e9
@@ -144,7 +146,7 @@ def _estimate(sums: Sums, house: Spread, between: float) -> Estimate | None:
     one_call = house.within + between
     if sums.shares or not variance:
         # Kish's design effect: so many independent calls would tell as much.
-        low, high = _wilson(value, one_call / variance if variance else calls, times)
+        low, high = wilson(value, one_call / variance if variance else calls, times)
     else:
         half = times * sqrt(variance)
         low, high = max(value - half, 0.0), min(value + half, 1.0)
@@ -161,8 +163,8 @@ def _freedom(of_calls: float, of_agents: float, house: Spread) -> float:
     return min((of_calls + of_agents) ** 2 / sum(parts), _MANY) if parts else _MANY
 
 
-def _wilson(share: float, number: float, times: float) -> tuple[float, float]:
-    """Wilson's score interval, which also holds where all or none said yes."""
+def wilson(share: float, number: float, times: float) -> tuple[float, float]:
+    """Wilson's score interval of `times` standard errors, which also holds where all or none said yes."""
     middle = share + times**2 / (2 * number)
     half = times * sqrt(share * (1 - share) / number + times**2 / (4 * number**2))
     whole = 1 + times**2 / number

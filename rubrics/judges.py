@@ -1,10 +1,12 @@
 """Judges: they answer one criterion of one call, from what was found in its turns."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from wellheard.pipeline.records import Answer, Record, Turn, clock
 from wellheard.rubrics.acts import may_show
-from wellheard.rubrics.combination import COMBINATION
+from wellheard.rubrics.combination import COMBINATION, Combination
+from wellheard.rubrics.house import HouseJudge
 from wellheard.rubrics.loader import Criterion
 from wellheard.rubrics.rules import Condition, Finding, Findings, as_names, turns_of, weigh
 
@@ -64,9 +66,11 @@ def by_rule(_: str, criterion: Criterion, call: Findings, turns: Sequence[Turn])
     return _verdict(answer, min(asked, max(good, 1 - good)), criterion, weighed, call, turns)
 
 
-def by_training(name: str, criterion: Criterion, call: Findings, turns: Sequence[Turn]) -> Verdict:
+def by_training(
+    combination: Combination, name: str, criterion: Criterion, call: Findings, turns: Sequence[Turn]
+) -> Verdict:
     """Weigh the rule and the tagger's view of the whole call together, as training found best."""
-    shares = COMBINATION.shares(name, criterion.rule, call)
+    shares = combination.shares(name, criterion.rule, call)
     answer = max(shares, key=lambda key: shares[key])
     return _verdict(
         answer,  # type: ignore[arg-type]
@@ -179,5 +183,12 @@ def _seen(shown: Sequence[tuple[int, str]], call: Findings, turns: Sequence[Turn
 
 JUDGES = {
     "rules": Judge(name="rules", version="2", answer=by_rule),
-    "trained": Judge(name="trained", version=COMBINATION.fingerprint, answer=by_training),
+    "trained": Judge(
+        name="trained", version=COMBINATION.fingerprint, answer=partial(by_training, COMBINATION)
+    ),
 }
+
+
+def of_house(house: HouseJudge) -> Judge:
+    """The trained judge with a house's own weights."""
+    return Judge(name="trained", version=house.version, answer=partial(by_training, house.combination))

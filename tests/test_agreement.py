@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from wellheard.training.agreement import ANSWERS, Judgement, agreement, kappas, triage
+from wellheard.pipeline.kappa import kappas
+from wellheard.training.agreement import ANSWERS, Judgement, agreement, triage
 
 
 def judgement(call, label, answer, criterion="pec.empathy", **fields):

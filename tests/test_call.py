@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sounds import RATE, read, silence, write
 
+from wellheard.models.sounds import Detection
 from wellheard.pipeline.call import CallScorer
 from wellheard.pipeline.errors import NoSpeech
-from wellheard.pipeline.records import CallInfo, Source
-from wellheard.pipeline.settings import House, Score, Settings
+from wellheard.pipeline.records import SAMPLE_RATE, CallInfo, Source
+from wellheard.pipeline.settings import House, Listen, Score, Settings
 from wellheard.rubrics.acts import may_show
 
 
@@ -64,6 +65,13 @@ def test_two_channels_with_the_agent_known_need_no_guess(scorer, spoken, tmp_pat
     assert result.conversation.role_confidence == 1.0
 
 
+def test_a_recording_is_named_so_that_it_is_found_from_any_folder(scorer, spoken, tmp_path, monkeypatch):
+    call = write(tmp_path / "call.wav", np.concatenate([read(spoken / "A.wav"), silence(0.5)]))
+    monkeypatch.chdir(tmp_path)
+    result = scorer(source(Path("call.wav"), language="en"), lambda _: None)
+    assert result.paths == (str(call),)
+
+
 def test_a_changed_rubric_scores_again_without_hearing_again(spoken, tmp_path, monkeypatch):
     a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
     call = source(write(tmp_path / "call.wav", np.concatenate([a, silence(0.5), c])), language="en")
@@ -80,6 +88,35 @@ def test_a_changed_rubric_scores_again_without_hearing_again(spoken, tmp_path, m
     assert second.conversation == first.conversation
     assert second.acts == first.acts
     assert {m.rubric for m in second.scorecard.marks} == {"script"}
+
+
+def test_sounds_behind_the_customer_are_heard_unless_switched_off_or_untrained(spoken, tmp_path, monkeypatch):
+    given = []
+
+    def detector(threads):
+        def hear(samples):
+            given.append(samples)
+            return (Detection(kind="dog", start_s=1.0, end_s=2.0, probability=0.95),)
+
+        return hear
+
+    monkeypatch.setattr("wellheard.models.sounds.SoundDetector", detector)
+    a, c = read(spoken / "A.wav"), read(spoken / "C.wav")
+    customer, agent = np.concatenate([silence(7), c]), a
+    call = source(write(tmp_path / "call.wav", customer, agent), language="en", agent_channel=1)
+
+    def sounds(**listen):
+        settings = Settings(listen=Listen(**listen), score=Score(rubrics=("script",)))
+        result = CallScorer(settings, tmp_path / "cache", threads=2)(call, lambda _: None)
+        return [(sound.kind, sound.start_s, sound.end_s) for sound in result.heard.sounds]
+
+    assert sounds() == [("dog", 1.0, 2.0)]
+    [channel] = given
+    assert np.abs(channel[: 6 * SAMPLE_RATE]).max() < np.abs(channel).max() / 10
+    assert sounds(sounds=False) == []
+    monkeypatch.setattr("wellheard.models.trained.SOUNDS", tmp_path / "none.safetensors")
+    assert sounds() == []
+    assert len(given) == 1
 
 
 def test_the_same_sound_under_another_name_is_the_same_call(scorer, spoken, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 from dialogues import turn
 
-from wellheard.pipeline.diarize import diarize
+from wellheard.pipeline.diarize import breaks, diarize
 from wellheard.pipeline.records import Recording, Transcript, Word
 
 
@@ -81,3 +81,37 @@ def test_a_short_answer_is_never_swallowed_by_the_sentence_before_it():
         "yes.",
         "good morning",
     ]
+
+
+# Case 19: words whose times are wrong
+
+
+def test_times_that_run_backwards_lose_no_word_and_change_no_order():
+    timed = [
+        ("your", 1.0, 1.2),
+        ("order", 1.2, 1.5),
+        ("costs", 1.9, 2.2),
+        ("$43,000", 2.2, 2.2),
+        ("today", 2.1, 2.0),
+        ("yes", 2.6, 2.8),
+    ]
+    said = tuple(Word(start_s=a, end_s=b, text=text, probability=0.9) for text, a, b in timed)
+    turns = call(said, voices=[(0.0, 1.6, "S0"), (2.5, 3.0, "S1")])
+    assert " ".join(text for *_, text in turns) == "your order costs $43,000 today yes"
+    assert all(start <= end for _, start, end, _ in turns)
+    assert {speaker for speaker, *_ in turns} == {"A", "B"}
+
+
+def test_a_word_between_two_voices_goes_to_the_nearer():
+    voices = [(0.0, 1.6, "S0"), (2.5, 3.0, "S1")]
+    said = words("1-1.4 order") + words("1.7-1.9 costs") + words("2.2-2.4 yes")
+    assert [(s, text) for s, *_, text in call(said, voices=voices)] == [("A", "order costs"), ("B", "yes")]
+
+
+# Where the other party may begin
+
+
+def test_the_other_party_may_begin_after_a_sentence_or_a_pause():
+    said = words("0-2 how are you?") + words("2-3 fine thanks") + words("4-5 and you")
+    transcript = Transcript(language="en", language_probability=1.0, channels=(said,))
+    assert breaks(transcript) == [2.0, 3.5]

@@ -127,7 +127,7 @@ def test_ids_keep_their_zeros(results, tmp_path):
 def test_no_score_of_an_agent_comes_without_its_interval(results, tmp_path):
     row = values(written(results, tmp_path)["agents"][0])
     assert list(row) == [
-        *("agent_id", "agent_name", "team", "calls", "hours", "unsure"),
+        *("agent_id", "agent_name", "team", "calls", "hours", "unsure", "corrected"),
         *("pec score", "pec from (95 %)", "pec to (95 %)", "pec calls"),
     ]
     assert row["pec score"] == 0.5

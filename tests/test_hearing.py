@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -35,7 +36,7 @@ class Recogniser:
         return True
 
     def languages(self, window: np.ndarray) -> dict[str, float]:
-        return {"en": 1.0}
+        return {"en": 0.3, "ru": 0.1, "th": 0.6}
 
     def read(
         self, windows: Sequence[np.ndarray], language: str, beam_size: int, hot_words: Sequence[str]
@@ -58,6 +59,63 @@ def hear(
         lambda _: [Span(start_s=start_s, end_s=end_s) for start_s, end_s in speech],
         recogniser,
     )
+
+
+def heard_language(recogniser: Recogniser, seconds: float, *languages: str) -> tuple[str, float]:
+    """The language of one stretch of speech, and how sure that is."""
+    transcript = transcribe(
+        Recording(samples=np.zeros((1, round(seconds * RATE)), np.int16), audio_id="x"),
+        None,
+        (),
+        House(languages=languages),
+        Transcribe(),
+        lambda _: [Span(start_s=0, end_s=seconds)],
+        recogniser,
+    )
+    return transcript.language, transcript.language_probability
+
+
+def test_with_little_speech_languages_outside_the_house_count_as_doubt():
+    """Case 17."""
+    assert heard_language(Recogniser(reading((0, 1, "yes"))), 1.0, "en") == ("en", 0.3)
+    assert heard_language(Recogniser(reading((0, 1, "yes"))), 9.0, "en") == ("en", 1.0)
+
+
+def test_where_others_are_likelier_the_language_that_reads_best_is_taken():
+    english, russian = reading((0, 1, "a")), reading((0, 1, "да"))
+    better = msgspec.structs.replace(russian, log_probability=english.log_probability + 0.2)
+    worse = msgspec.structs.replace(russian, log_probability=english.log_probability + 0.05)
+    assert heard_language(Recogniser(english, better, russian), 9.0, "en", "ru") == ("ru", 0.25)
+    assert heard_language(Recogniser(english, worse, english), 9.0, "en", "ru") == ("en", 0.75)
+    assert heard_language(Recogniser(english, reading(), english), 9.0, "en", "ru") == ("en", 0.75)
+
+
+def hear_faint(recogniser: Recogniser, *spans: tuple[float, float]) -> Transcript:
+    """Somebody speaks aloud in the first two seconds and, found only when raised, faintly after that."""
+    faintly = np.random.default_rng(1).normal(0, 100, 8 * RATE).astype(np.int16)
+    samples = np.concatenate([np.full(2 * RATE, 20_000, np.int16), faintly])[None]
+
+    def find(sound: np.ndarray) -> list[Span]:
+        if len(sound) == samples.size:
+            return [Span(start_s=0, end_s=2)]
+        return [Span(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
+
+    recording = Recording(samples=samples, audio_id="x")
+    return transcribe(recording, "en", (), House(), Transcribe(), find, recogniser)
+
+
+def test_a_faint_voice_is_looked_for_where_nobody_speaks_aloud():
+    """Case 33."""
+    transcript = hear_faint(Recogniser(reading((0, 1, "hello")), reading((0.2, 0.8, "yes"))), (3, 4))
+    assert [(w.text, w.start_s) for w in transcript.channels[0]] == [("hello", 0.0), ("yes", 5.2)]
+
+
+def test_a_faint_voice_that_is_not_understood_is_named_and_a_breath_is_not():
+    """Case 33."""
+    mumble = reading((0, 1, "mumble"), probability=0.3)
+    heard = hear_faint(Recogniser(reading((0, 1, "hello")), mumble, mumble), (1, 3), (4, 5))
+    assert [word.text for word in heard.channels[0]] == ["hello"]
+    assert heard.not_understood == (Span(start_s=3, end_s=5),)
 
 
 def test_the_names_of_a_call_are_told_to_the_recogniser():

@@ -56,8 +56,9 @@ def test_the_wheel_holds_one_top_level_name(wheel):
 
 def test_the_wheel_ships_every_module_rubric_and_trained_file(wheel):
     names = {name.removeprefix("wellheard/") for name in zipfile.ZipFile(wheel).namelist()}
-    for pattern in ("*.py", "*.yaml", "*.json", "*.txt", "*.safetensors"):
-        expected = set(shipped(pattern))
+    kinds = ("py", "yaml", "json", "txt", "safetensors", "j2", "js", "css", "svg", "toml", "LICENSE")
+    for kind in kinds:
+        expected = set(shipped(f"*.{kind}"))
         assert expected - names == set()
     assert {"cli.py", "models/acts.safetensors", "rubrics/combination.json"} <= names
 

@@ -32,7 +32,7 @@ from wellheard.pipeline.summary import (
     own_level,
     spread,
 )
-from wellheard.views.report.page import TEXTS
+from wellheard.views.report.wording import TEXTS
 from wellheard.views.texts import Language, Texts
 
 WARSAW = ZoneInfo("Europe/Warsaw")

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from wellheard.pipeline import standing
+from wellheard.pipeline.corrected import Footing
 from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.pipeline.errors import NoResults
 from wellheard.pipeline.standing import Goal, Team
@@ -188,7 +189,7 @@ def test_a_goal_on_what_no_call_has_is_kept_and_said():
 def shown(spots: pa.Table, team: Team = TEAM, agent: str = "A1") -> str:
     console = screen(io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
     console.width = 100
-    view.show(console, view.heading(team, agent, standing.period(team, agent)), spots)
+    view.show(console, view.heading(team, agent, standing.period(team, agent), Footing(0, 0, 0)), spots)
     return written(console)
 
 

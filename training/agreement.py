@@ -8,6 +8,7 @@ from math import ceil, inf
 import numpy as np
 import numpy.typing as npt
 
+from wellheard.pipeline.kappa import kappas
 from wellheard.pipeline.records import Answer, Record
 from wellheard.training.labelled import PersonsAnswer
 
@@ -153,20 +154,6 @@ def agreement(judgements: Sequence[Judgement], resamples: int = 1000, seed: int 
         criteria=criteria,
         reliability=reliability,
     )
-
-
-def kappas(tables: Counts) -> Figures:
-    """Cohen's kappa of each table of counts, shape (…, labels, answers); NaN for an empty table.
-
-    J. Cohen (1960), A coefficient of agreement for nominal scales. Where both gave one and the same answer
-    throughout, kappa is not defined and taken as 1.
-    """
-    total = tables.sum((-2, -1)).astype(float)
-    agreed = np.trace(tables, axis1=-2, axis2=-1)
-    by_chance = (tables.sum(-1) * tables.sum(-2)).sum(-1)
-    with np.errstate(invalid="ignore"):
-        found = (total * agreed - by_chance) / (total**2 - by_chance)
-    return np.where((agreed == total) & (total > 0), 1.0, found)
 
 
 def triage(human: Sequence[float], machine: Sequence[float]) -> float | None:

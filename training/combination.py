@@ -43,7 +43,7 @@ def fit(
             name = f"{rubric.id}.{criterion.id}"
             own = [call for call in calls if name in call.marks]
             numbers = np.array([features(name, criterion.rule, found[call.call_id]) for call in own])
-            criteria[name] = _fit(numbers, [call.marks[name].answer for call in own], criterion.rule)
+            criteria[name] = fit_one(numbers, [call.marks[name].answer for call in own], criterion.rule)
     writers = sorted({call.writer for call in calls})
     seen = f"{len(calls)} labelled calls of {', '.join(writers)}, as tagged by nets that had not seen them"
     about = {
@@ -53,7 +53,8 @@ def fit(
     return Combination(about=about, criteria=criteria)
 
 
-def _fit(numbers: npt.NDArray[np.float64], answers: Sequence[str], rule: Rule) -> Weights:
+def fit_one(numbers: npt.NDArray[np.float64], answers: Sequence[str], rule: Rule) -> Weights:
+    """One criterion: `numbers` (calls, features) and what people answered."""
     centre, width = numbers.mean(axis=0), numbers.std(axis=0)
     centre[:OF_WHOLE_CALL] = 0.0
     scale = OF_ACTS / np.where(width > 0, width, 1.0)

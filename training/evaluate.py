@@ -12,6 +12,7 @@ from wellheard.pipeline import acts
 from wellheard.pipeline.records import Evidence, Mark, Scorecard
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
+from wellheard.rubrics.house import HouseJudge
 from wellheard.rubrics.language_model import LanguageModelJudge
 from wellheard.rubrics.loader import Rubric
 from wellheard.rubrics.text import plain
@@ -31,6 +32,7 @@ def from_text(
     settings: Score,
     language_model: LanguageModelJudge | None,
     on_call: Callable[[int], None],
+    house: HouseJudge | None = None,
 ) -> tuple[list[Judgement], dict[tuple[str, str], list[int]]]:
     """Judge the calls' text; also by call and criterion the turns that each mark shows."""
     judgements: list[Judgement] = []
@@ -38,7 +40,7 @@ def from_text(
     for number, call in enumerate(calls, 1):
         done = acts.tag(call.conversation, call.heard, call.info, tagger)
         card = score(
-            call.conversation, call.heard, call.info, done, rubrics, encoder, settings, language_model
+            call.conversation, call.heard, call.info, done, rubrics, encoder, settings, language_model, house
         )
         of_call, turns = of_text(call, card)
         judgements += of_call

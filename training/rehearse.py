@@ -6,6 +6,7 @@ from wellheard.models.act_tagger import ActTagger, Tagged
 from wellheard.models.sentences import SentenceEncoder
 from wellheard.pipeline.records import Answer, Record, TurnInput
 from wellheard.pipeline.settings import Score
+from wellheard.rubrics.house import HouseJudge
 from wellheard.rubrics.language_model import LanguageModelJudge
 from wellheard.rubrics.loader import Rubric
 from wellheard.training.evaluate import from_text
@@ -43,6 +44,7 @@ def rehearse(
     settings: Score,
     language_model: LanguageModelJudge | None,
     on_call: Callable[[int], None],
+    house: HouseJudge | None = None,
 ) -> tuple[LabelledPair, ...]:
     """Judge the calls' text with both, as far as both are for its language; labels of other criteria wait."""
     tagger = _Remembering(tagger)
@@ -53,7 +55,7 @@ def rehearse(
                 {
                     judgement.criterion: judgement
                     for judgement in from_text(
-                        [call], [rubric], tagger, encoder, settings, language_model, lambda _: None
+                        [call], [rubric], tagger, encoder, settings, language_model, lambda _: None, house
                     )[0]
                 }
                 for rubric in (old, new)

@@ -259,12 +259,7 @@ def _talk(voices: Sequence[Voices], chance: Chance, length: int) -> Sound:
         own = voices[int(chance.integers(len(voices)))].samples
         start = int(chance.integers(max(1, len(own) - 10 * SAMPLE_RATE)))
         part = own[start : start + round(chance.uniform(8, 40) * SAMPLE_RATE)]
-        talk = np.concatenate(
-            [
-                talk,
-                _tilted(_pitched(part, chance.uniform(0.75, 1.4)), chance) if chance.random() < 0.7 else part,
-            ]
-        )
+        talk = np.concatenate([talk, _varied(part, chance) if chance.random() < 0.7 else part])
     talk = talk[:length].copy()
     case = chance.random()
     if case < 0.06:
@@ -276,6 +271,18 @@ def _talk(voices: Sequence[Voices], chance: Chance, length: int) -> Sound:
             talk[round(at * SAMPLE_RATE) : round((at + listening) * SAMPLE_RATE)] = 0
             at += listening + chance.uniform(1, 9)
     return talk
+
+
+def _varied(speech: Sound, chance: Chance) -> Sound:
+    """As another would say it: higher or lower, with more of a tune to it, duller or sharper, in a room."""
+    seconds = np.arange(0, len(speech) / SAMPLE_RATE, 0.02)
+    tune = chance.uniform(0, 0.2) * np.sin(
+        2 * np.pi * chance.uniform(0.2, 1.5) * seconds + chance.uniform(0, 6)
+    )
+    pace = np.repeat(chance.uniform(0.75, 1.4) * (1 + tune), _FRAME)
+    at = np.cumsum(pace)
+    other = np.interp(at[at < len(speech) - 1], np.arange(len(speech)), speech).astype(np.float32)
+    return _roomy(_tilted(other, chance), chance)
 
 
 def _pitched(sound: Sound, factor: float) -> Sound:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import stdtrit
 
+from wellheard.views.footing import footing_line, untrusted_lines
 from wellheard.views.screen import percent, plain
 
 CONFIDENCE = 0.95
@@ -25,7 +26,8 @@ COLUMNS = ("agent_id", "date", "agent_name", "team", "calls", "seconds", "rubric
 def agents(days: pa.Table) -> pa.Table:
     """One row an agent, by `agent_id`, of the agents' days given (`COLUMNS`).
 
-    Columns: `agent_id, agent_name, team, calls, hours, unsure` (share of the marks with occasion), and for
+    Columns: `agent_id, agent_name, team, calls, hours, unsure` (share of the marks with occasion),
+    `reviewed` and `corrected` (marks that people have heard, and whose answer they have changed), and for
     each rubric R: `R` (mean score, 0 to 1), `R_low`, `R_high`, `R_calls` (those that have a score). Calls
     without a score are left out of the mean; where nothing can be said, there is null.
     """
@@ -51,6 +53,10 @@ def agents(days: pa.Table) -> pa.Table:
             "calls": sum(day["calls"] for day in own),
             "hours": fsum(day["seconds"] for day in own) / 3600,
             "unsure": unsure / (counted + unsure) if counted + unsure else None,
+            **{
+                name: sum(entry.get(name, 0) for day in own for entry in day["rubrics"])
+                for name in ("reviewed", "corrected")
+            },
         }
         for rubric in rubrics:
             mean, low, high = _mean(scores[rubric][agent_id], spread[rubric])
@@ -91,14 +97,28 @@ def show(console: Console, rows: pa.Table) -> None:
     for rubric in rubrics:
         table.add_column(plain(rubric), no_wrap=True)
     table.add_column(plain("unsure"), justify="right", no_wrap=True)
+    corrected = any(row["reviewed"] for row in shown)
+    if corrected:
+        table.add_column(plain("corrected"), justify="right", no_wrap=True)
     for row in shown:
         name = row["agent_id"] + (f" {row['agent_name']}" if row["agent_name"] else "")
         cells = [plain(name), *([plain(row["team"] or "")] if teams else []), plain(row["calls"])]
         cells += [plain(_score(row, rubric)) for rubric in rubrics]
-        table.add_row(*cells, plain(percent(row["unsure"])))
+        cells.append(plain(percent(row["unsure"])))
+        if corrected:
+            cells.append(plain(row["corrected"] or "–"))
+        table.add_row(*cells)
     console.print(table)
     if any("*" in _score(row, rubric) for row in shown for rubric in rubrics):
         console.print(plain("*: not all of the agent's calls have a score there", "dim"))
+
+
+def show_footing(console: Console, rows: pa.Table, untrusted: Iterable[tuple[str, str]]) -> None:
+    """Whether the scores stand on machine marks only, and what does not count in them."""
+    reviewed, corrected = (sum(row[name] for row in rows.to_pylist()) for name in ("reviewed", "corrected"))
+    console.print(plain(footing_line(reviewed, corrected), "dim"))
+    for line in untrusted_lines(untrusted):
+        console.print(plain(line, "dim"))
 
 
 def _score(row: dict[str, Any], rubric: str) -> str:
@@ -155,6 +175,8 @@ def _schema(rubrics: Iterable[str]) -> pa.Schema:
         pa.field("calls", whole),
         pa.field("hours", real),
         pa.field("unsure", real),
+        pa.field("reviewed", whole),
+        pa.field("corrected", whole),
     ]
     for rubric in rubrics:
         fields += [pa.field(name, real) for name in (rubric, f"{rubric}_low", f"{rubric}_high")]

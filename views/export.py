@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import xlsxwriter
 from rich.console import Console
 
+from wellheard.pipeline.corrected import ADDED, Corrected
 from wellheard.pipeline.datasets import SCHEMAS, UNKNOWN
 from wellheard.pipeline.errors import NoResults, WellheardError
 from wellheard.pipeline.period import choose, stored_days
@@ -56,6 +57,8 @@ _MARKS: Columns = {
     "rubric_version": Kind.TEXT,
     "criterion": Kind.TEXT,
     "answer": Kind.ANSWER,
+    "machine_answer": Kind.ANSWER,
+    "review": Kind.TEXT,
     "leaning": Kind.ANSWER,
     "confidence": Kind.SHARE,
     "weight": Kind.NUMBER,
@@ -84,12 +87,18 @@ _OF_A_CALL: Columns = {
     "language": Kind.TEXT,
     "role_confidence": Kind.SHARE,
 }
+_SCORE: Columns = {
+    "score": Kind.SHARE,
+    "counted": Kind.WHOLE,
+    "unsure": Kind.WHOLE,
+    "corrected": Kind.WHOLE,
+}
 _CALLS_READ = (
     *(name for name in _OF_A_CALL if name in SCHEMAS["calls"].names),
     *("started_local", "duration_s", "scores", "extra", "paths", "notes"),
 )
 _MARKS_READ = (
-    *(name for name in _MARKS if name in SCHEMAS["marks"].names),
+    *(name for name in _MARKS if name in SCHEMAS["marks"].names or name in ADDED),
     *("evidence", "absence"),
 )
 
@@ -111,6 +120,7 @@ def export(
 ) -> Exported:
     """Write the results from `first` to `last`, or all, into a workbook; to .csv the sheet of calls alone.
 
+    Scores and answers are as they count (`corrected.py`), with how many marks were corrected.
     `on_day` is told how many of the days are read.
 
     Raises:
@@ -125,6 +135,7 @@ def export(
             f"{out.name} is neither .xlsx nor .csv", "Give --out a name that ends in one of them."
         )
     days = _days(results, first, last)
+    results = Corrected(results.folder, results.untrusted)
     if ending == ".csv":
         columns, rows = _calls(results, days, on_day, marks=None)
         columns = {_IN_SECONDS.get(name, name): kind for name, kind in columns.items()}
@@ -212,11 +223,7 @@ def _calls(
     columns: Columns = {
         **_OF_A_CALL,
         **dict.fromkeys(sorted(extras), Kind.TEXT),
-        **{
-            f"{rubric} {what}": kind
-            for rubric in sorted(rubrics)
-            for what, kind in (("score", Kind.SHARE), ("counted", Kind.WHOLE), ("unsure", Kind.WHOLE))
-        },
+        **{f"{rubric} {what}": kind for rubric in sorted(rubrics) for what, kind in _SCORE.items()},
         **dict.fromkeys(sorted(criteria), Kind.ANSWER),
         "notes": Kind.LONG,
         "recording": Kind.LONG,
@@ -233,7 +240,7 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     started = call["started_local"]
     row = {name: call[name] for name in _OF_A_CALL if name in call}
     for score in call["scores"] or ():
-        for what in ("score", "counted", "unsure"):
+        for what in _SCORE:
             row[f"{score['rubric']} {what}"] = score[what]
     return row | {
         "date": _day(call["date"]),
@@ -269,6 +276,7 @@ def _agents(days: pa.Table) -> tuple[Columns, list[dict[str, Any]]]:
         "calls": Kind.WHOLE,
         "hours": Kind.NUMBER,
         "unsure": Kind.SHARE,
+        "corrected": Kind.WHOLE,
     }
     names = {name: name for name in columns}
     for rubric in agents_view.rubrics_of(table):

@@ -16,11 +16,15 @@ from wellheard.pipeline.errors import NoResults
 from wellheard.pipeline.records import clock
 from wellheard.rubrics.acts import DONE_FROM
 from wellheard.views.dialogue import clarity_line
+from wellheard.views.footing import footing_line
 from wellheard.views.screen import counted, percent, plain
 
 # A stretch whose words are less sure than that may hold anything.
 HARDLY_INTELLIGIBLE = 0.6
 EVIDENCE_SHOWN = 3
+TIMES_SHOWN = 5
+
+SOUNDS = {"dog": "a dog", "baby": "a baby", "child_laughter": "children laughing"}
 
 # Readable without colour, and narrow enough to run down the page as a column.
 SIGNS = {"yes": ("yes", "green"), "no": ("no", "bold red"), "na": ("–", "dim"), "unsure": ("?", "yellow")}
@@ -84,6 +88,8 @@ def show(
         _show_rubric(console, score, own, texts.get(rubric, {}))
     console.print()
     console.print(plain("?: too unsure to count; –: no occasion; at the right: how sure the mark is", "dim"))
+    if not any(score.get("reviewed") for score in call["scores"]):
+        console.print(plain(footing_line(0, 0), "dim"))
 
 
 def _show_rubric(
@@ -101,6 +107,8 @@ def _show_rubric(
     )
     title.append_text(plain(", ".join(facts), "dim"))
     console.print(Rule(title, align="left", style="dim"))
+    if score.get("reviewed"):
+        console.print(plain(footing_line(score["reviewed"], score["corrected"], len(marks)), "bold"))
     width = max((len(mark["criterion"]) for mark in marks), default=0)
     for mark in marks:
         sign, style = SIGNS[mark["answer"]]
@@ -112,6 +120,8 @@ def _show_rubric(
         question = plain(texts.get(mark["criterion"], ""), "dim")
         if mark["critical"]:
             question = Text.assemble(plain("critical ", "bold"), question)
+        if not mark.get("counts", True):
+            question = Text.assemble(plain("not counted ", "bold"), question)
         line.add_row(
             plain(sign, style),
             plain(mark["criterion"], "bold"),
@@ -119,6 +129,8 @@ def _show_rubric(
             plain(percent(mark["confidence"]), "dim"),
         )
         console.print(line)
+        if mark.get("review"):
+            console.print(Padding(plain(_review(mark), "bold"), (0, 0, 0, 5)))
         proof = Table.grid(padding=(0, 1, 0, 0))
         proof.add_column(width=4)
         proof.add_column(width=7, justify="right", no_wrap=True)
@@ -144,6 +156,13 @@ def _show_rubric(
         more = len(mark["evidence"]) - EVIDENCE_SHOWN
         if more > 0:
             console.print(plain(f"{'':13}and {counted(more, 'more turn')}", "dim"))
+
+
+def _review(mark: Mapping[str, Any]) -> str:
+    """`corrected by Ada: the machine answered yes`."""
+    who = f"{mark['review']} by {', '.join(mark['reviewers'])}"
+    changed = mark["answer"] != mark["machine_answer"]
+    return f"{who}: the machine answered {mark['machine_answer']}" if changed else who
 
 
 def _show_absence(console: Console, absence: Mapping[str, Any]) -> None:
@@ -241,6 +260,11 @@ def _heard(call: Mapping[str, Any]) -> str:
         parts.append(counted(len(call["holds"]), "hold"))
     cut_in = [interruption["by"] for interruption in call["interruptions"]]
     parts += [f"{who} interrupts {cut_in.count(who)}×" for who in ("agent", "customer") if who in cut_in]
+    for kind, name in SOUNDS.items():
+        times = [clock(sound["start_s"]) for sound in call["sounds"] if sound["kind"] == kind]
+        if times:
+            more = ", …" if len(times) > TIMES_SHOWN else ""
+            parts.append(f"{name} at {', '.join(times[:TIMES_SHOWN])}{more}")
     return ", ".join(parts) or "nothing of note"
 
 

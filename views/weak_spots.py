@@ -7,6 +7,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from wellheard.pipeline.corrected import Footing
 from wellheard.pipeline.examples import Wanted, pick
 from wellheard.pipeline.records import clock
 from wellheard.pipeline.standing import (
@@ -16,11 +17,13 @@ from wellheard.pipeline.standing import (
     LEAST,
     STRONGER,
     TOO_FEW,
+    UNTRUSTED,
     WEAKER,
     WORSE,
     Period,
     Team,
 )
+from wellheard.views.footing import footing_line
 from wellheard.views.screen import counted, percent, plain
 
 CALLS_SHOWN = 2
@@ -82,8 +85,8 @@ def _calls(row: Mapping[str, Any], marks: Sequence[dict[str, Any]]) -> Iterable[
         yield {"call_id": mark["call_id"], "answer": answer, "at_s": place and place["start_s"]}
 
 
-def heading(team: Team, agent_id: str, period: Period) -> list[str]:
-    """Who is compared with whom, over which calls."""
+def heading(team: Team, agent_id: str, period: Period, footing: Footing) -> list[str]:
+    """Who is compared with whom, over which calls, and what the figures stand on."""
     name = team.name(agent_id)
     colleagues, own_team = len(team.colleagues(agent_id)), team.team_of(agent_id)
     who = f"Agent {agent_id}" + (f" {name}" if name else "")
@@ -99,6 +102,7 @@ def heading(team: Team, agent_id: str, period: Period) -> list[str]:
     calls += f", {counted(period.past_calls, 'earlier one')}"
     if period.undated:
         calls += f"; {counted(period.undated, 'call')} of an unknown day counted in"
+    calls += f"; {footing_line(footing.reviewed, footing.corrected, footing.marks)}"
     return [who, against, calls]
 
 
@@ -117,6 +121,7 @@ def show(console: Console, about: Sequence[str], spots: pa.Table) -> None:
         ("Not enough calls to tell", TOO_FEW, ""),
         ("No team to compare with", ALONE, ""),
         ("No clear difference", ALIKE, ""),
+        ("Marks not trusted, not counted", UNTRUSTED, ""),
         ("Strengths", STRONGER, "green"),
     )
     for title, verdict, colour in sections:

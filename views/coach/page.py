@@ -3,6 +3,7 @@
 import base64
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def _about(pack: Pack, t: Texts) -> Iterable[str]:
         yield t("against_team", colleagues=t.whole(colleagues), team=own_team)
     else:
         yield t("against_all", colleagues=t.whole(colleagues)) if colleagues else t("against_none")
+    footing = pack.footing
+    if footing.reviewed:
+        yield t("footing_reviewed", **{name: t.whole(number) for name, number in asdict(footing).items()})
+    else:
+        yield t("footing_machine")
 
 
 def _goal(goal: Mapping[str, Any], names: _Names, t: Texts) -> dict[str, Any]:

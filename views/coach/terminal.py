@@ -96,7 +96,7 @@ def _as_row(example: Example, shows: str) -> dict[str, Any]:
 
 def show(console: Console, pack: Pack) -> None:
     """The pack for people."""
-    who, *about = weak_spots.heading(pack.team, pack.agent_id, pack.period)
+    who, *about = weak_spots.heading(pack.team, pack.agent_id, pack.period, pack.footing)
     console.print(plain(who, "bold"), plain(about[0], "dim"))
     console.print(plain(about[1], "dim"))
     if pack.goals:

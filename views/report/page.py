@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import fsum
 from pathlib import Path
@@ -14,45 +14,22 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 from rich.console import Console
 
-from wellheard.pipeline.hear_first import Critical, Moment, Picked, Reason, Surprising, ToHear, Unsure, Worst
+from wellheard.pipeline.hear_first import Moment, Picked, ToHear
 from wellheard.pipeline.overview import AGENT, Group, Grouping, Overview
 from wellheard.pipeline.period import Gap, Material, reals, texts
 from wellheard.pipeline.records import clock
 from wellheard.pipeline.summary import FEWEST_CALLS, Change
 from wellheard.views.html import environment
 from wellheard.views.report import charts
+from wellheard.views.report.wording import KINDS, TEXTS, Names, Titles, gap_line, reason_lines
 from wellheard.views.screen import counted, plain
 from wellheard.views.texts import Language, Texts
 
-FAILURES_SHOWN, EXAMPLES_SHOWN, NAMES_SHOWN, NOTES_SHOWN = 12, 3, 20, 5
+FAILURES_SHOWN, EXAMPLES_SHOWN, NOTES_SHOWN = 12, 3, 5
 GROUPS_SHOWN, AGENTS_SHOWN = 40, 40
 QUOTE_LONG = 240
-# Below this, who is who or the language is worth a look.
-DOUBTFUL, NEARLY_SURE = 0.8, 0.95
-
-Titles = Mapping[str, tuple[str, Mapping[str, str]]]
-"""Of a rubric by its id: its title, and those of its criteria."""
-
-TEXTS = Path(__file__).with_name("texts.yaml")
-
-
-class Names:
-    """What rubrics and criteria are called; by their id where no title is known."""
-
-    def __init__(self, titles: Titles) -> None:
-        self._titles = titles
-
-    def rubric(self, name: str) -> str:
-        """Of a rubric."""
-        return self._titles[name][0] if name in self._titles else name
-
-    def criteria(self, rubric: str) -> Mapping[str, str]:
-        """Of all criteria of a rubric that are known."""
-        return self._titles[rubric][1] if rubric in self._titles else {}
-
-    def criterion(self, rubric: str, name: str) -> str:
-        """Of a criterion."""
-        return self.criteria(rubric).get(name, name)
+# Below this, who is who or the language is in doubt.
+DOUBTFUL = 0.8
 
 
 def report(
@@ -95,6 +72,8 @@ def report(
         "spread_chart": _spread_chart(figures, names, t),
         "days_chart": _days_chart(figures, names, t),
         "groupings": [_group_table(one, t) for one in figures.groupings],
+        "footing": _footing(figures, t),
+        "untrusted_line": _untrusted_line(figures, names, t),
         "sure_line": _sure_line(share, figures.confidence, t),
         "doubts": _doubts(material, t) if material.all_calls else [],
         "looked_at": material.calls.num_rows,
@@ -134,23 +113,6 @@ def gap_lines(material: Material, figures: Overview, t: Texts) -> list[str]:
     if figures.agents_failed:
         gaps.append(Gap("agents_failed", {"names": figures.agents_failed}))
     return [gap_line(gap, t) for gap in gaps]
-
-
-def gap_line(gap: Gap, t: Texts) -> str:
-    """What is missing or odd, as a line."""
-    if gap.kind == "no_calls" and not gap.figures:
-        return t("gap_no_calls_ever")
-    shown = {}
-    for name, value in gap.figures.items():
-        if isinstance(value, int):
-            shown[name] = t.whole(value)
-        elif isinstance(value, str):
-            shown[name] = value
-        else:
-            listed = ", ".join(value[:NAMES_SHOWN])
-            more = len(value) - NAMES_SHOWN
-            shown[name] = listed + (f" {t('and_more', number=t.whole(more))}" if more > 0 else "")
-    return t(f"gap_{gap.kind}", **shown)
 
 
 def _changes(figures: Overview, names: Names, t: Texts) -> Iterable[str]:
@@ -198,43 +160,6 @@ def _card(one: ToHear, names: Names, t: Texts, folder: Path) -> dict[str, Any]:
         "paths": call["paths"] or [],
         "command": f"wellheard call {shlex.quote(call['call_id'])} --results {shlex.quote(str(folder))}",
     }
-
-
-KINDS: Mapping[type, str] = {
-    Critical: "critical",
-    Worst: "worst",
-    Surprising: "surprising",
-    Unsure: "unsure",
-}
-
-
-def reason_lines(reason: Reason, names: Names, t: Texts) -> Iterable[str]:
-    """Why a call should be heard, as lines."""
-    match reason:
-        case Critical(criteria):
-            told = "; ".join(names.criterion(rubric, criterion) for rubric, criterion in criteria)
-            yield t("reason_critical", criteria=told)
-        case Worst(score, counted):
-            yield t("reason_worst", score=t.share(score), counted=counted)
-        case Surprising(rubric, score, others):
-            yield t(
-                "reason_higher" if score > others.value else "reason_lower",
-                rubric=names.rubric(rubric),
-                score=t.share(score),
-                value=t.share(others.value),
-                low=f"{others.low * 100:.0f}",
-                high=f"{others.high * 100:.0f}",
-                number=t.whole(others.calls),
-            )
-        case Unsure(unsure, asked, roles, language, poor):
-            if unsure:
-                yield t("reason_unsure", unsure=unsure, asked=asked)
-            if roles < NEARLY_SURE:
-                yield t("reason_roles", sure=t.share(roles))
-            if language < NEARLY_SURE:
-                yield t("reason_language", sure=t.share(language))
-            if poor:
-                yield t("reason_poor")
 
 
 def _moment(moment: Moment, t: Texts) -> dict[str, Any]:
@@ -339,6 +264,28 @@ def _sure_line(unsure: float | None, confidence: float | None, t: Texts) -> str:
         return t("sure_line_short", unsure=t.share(unsure))
     wrong = f"{(1 - confidence) * 100:.0f}"
     return t("sure_line", unsure=t.share(unsure), confidence=t.share(confidence), wrong=wrong)
+
+
+def _footing(figures: Overview, t: Texts) -> str:
+    """Whether scores stand on machine marks only."""
+    reviewed = sum(one.reviewed for one in figures.rubrics)
+    if not reviewed:
+        return t("footing_machine")
+    return t(
+        "footing_reviewed",
+        reviewed=t.whole(reviewed),
+        corrected=t.whole(sum(one.corrected for one in figures.rubrics)),
+        marks=t.whole(sum(one.yes + one.no + one.na + one.unsure for one in figures.criteria)),
+    )
+
+
+def _untrusted_line(figures: Overview, names: Names, t: Texts) -> str:
+    told = [
+        f"{names.rubric(one.rubric)}: {names.criterion(one.rubric, one.criterion)}"
+        for one in figures.criteria
+        if not one.trusted
+    ]
+    return t("untrusted_lead", criteria="; ".join(told)) if told else ""
 
 
 def _doubts(material: Material, t: Texts) -> list[tuple[str, int]]:

@@ -1,0 +1,1 @@
+"""The review page: a small local web application to hear calls and settle their marks."""
