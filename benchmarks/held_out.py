@@ -11,7 +11,6 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 from wellheard.models.act_tagger import ActTagger
 from wellheard.models.sentences import SentenceEncoder
@@ -19,8 +18,9 @@ from wellheard.pipeline import acts as acts_stage
 from wellheard.pipeline.records import Acts
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
-from wellheard.rubrics import judges, loader
+from wellheard.rubrics import loader
 from wellheard.rubrics.acts import ACTS, DONE_FROM
+from wellheard.rubrics.house import HouseJudge
 from wellheard.training import combination, evaluate, folds, labelled
 from wellheard.training.agreement import Agreement, Judgement, agreement
 from wellheard.training.train import Material, calibration, held_out_acts, material
@@ -43,19 +43,13 @@ def judge(known: Material, acts: Mapping[str, Acts]) -> list[Judgement]:
     judgements: list[Judgement] = []
     for writers in folds.FOLDS:
         fitted = combination.fit([c for c in calls if c.writer not in writers], found, rubrics)
-        with patch.object(judges, "COMBINATION", fitted):
-            for call in (c for c in calls if c.writer in writers):
-                card = score(
-                    call.conversation,
-                    call.heard,
-                    call.info,
-                    acts[call.call_id],
-                    rubrics,
-                    _NO_ENCODER,
-                    Score(),
-                    None,
-                )
-                judgements += evaluate.of_text(call, card)[0]
+        judge = HouseJudge(about={}, shipped="none", learnt_from=(), criteria=fitted.criteria)
+        for call in (c for c in calls if c.writer in writers):
+            done = acts[call.call_id]
+            card = score(
+                call.conversation, call.heard, call.info, done, rubrics, _NO_ENCODER, Score(), None, judge
+            )
+            judgements += evaluate.of_text(call, card)[0]
     return judgements
 
 
@@ -239,10 +233,12 @@ those two agree at a mean kappa of 0.96 to 0.99. The settings of the tagger's tr
 were chosen on `en_b` and `ru_a` with an earlier, smaller training set. Of the combination, the
 regularisation, the numbers that it weighs, one rule (identifiers) and the level of unsure were chosen
 with these very figures in sight (six choices between variants that differed by 0.02 at most), so take
-them as a little kind. The real calls are people role-playing short bank calls over the phone,
-transcribed by people; nothing was trained on them, and they were judged by the shipped files. Many of
-their criteria have one answer only, for which kappa is 1 if the judge gave it throughout, else 0: their
-share right says more.
+them as a little kind. **The unseen calls** (`data/unseen`) are without that: four further writers, nothing
+trained on them and nothing chosen by them, each marked twice as well (kappa 0.94 to 0.99), judged by the
+shipped files. Believe them first, and mind their intervals: most of their criteria have few "no". The real
+calls are people role-playing short bank calls over the phone, transcribed by people; nothing was trained on
+them, and they were judged by the shipped files. Many of their criteria have one answer only, for which
+kappa is 1 if the judge gave it throughout, else 0: their share right says more.
 
 Right: share of marks as people gave them. Evidence: how often the turns shown meet those that people
 named. Triage: of the fifth of calls with the worst score by people, the share in the machine's worst

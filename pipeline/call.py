@@ -35,7 +35,7 @@ from wellheard.rubrics.language_model import LanguageModelJudge
 
 if TYPE_CHECKING:
     from wellheard.models.act_tagger import ActTagger
-    from wellheard.models.diarizer import Diarizer
+    from wellheard.models.diarizer import CommunityDiarizer, Diarizer
     from wellheard.models.sounds import SoundDetector
     from wellheard.models.whisper import Whisper
 

@@ -15,7 +15,6 @@ from wellheard.pipeline import acts
 from wellheard.pipeline.records import Acts, CallInfo, Mark
 from wellheard.pipeline.score import find, score
 from wellheard.pipeline.settings import Score
-from wellheard.rubrics import judges
 from wellheard.rubrics.combination import OF_WHOLE_CALL, Combination, Weights, features, rule_hash
 from wellheard.rubrics.judges import Verdict, by_rule, by_training
 from wellheard.rubrics.loader import BUILT_IN, Criterion, for_training, load
@@ -376,11 +375,9 @@ def trained(criterion: Criterion, name: str) -> Combination:
     return Combination(about={}, criteria={name: own})
 
 
-def test_the_trained_judge_may_see_more_than_the_rule_and_shows_the_likeliest_turn(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_the_trained_judge_may_see_more_than_the_rule_and_shows_the_likeliest_turn():
     name = "pec.empathy"
-    monkeypatch.setattr(judges, "COMBINATION", trained(CRITERIA[name], name))
+    combination = trained(CRITERIA[name], name)
     conversation, heard, found = tagged(
         "customer: It has been four days. [feeling 0.4]",
         "agent: In this cold! [empathise 0.3]",
@@ -389,7 +386,7 @@ def test_the_trained_judge_may_see_more_than_the_rule_and_shows_the_likeliest_tu
     assert by_rule(name, CRITERIA[name], call_found, conversation.turns).answer == "na"
     for view, answer in {(0.8, 0.15, 0.05): "yes", (0.1, 0.7, 0.2): "no", (0.1, 0.3, 0.6): "na"}.items():
         call_found = find(conversation, heard, INFO, type(found)(turns=found.turns, answers={name: view}))
-        verdict = by_training(name, CRITERIA[name], call_found, conversation.turns)
+        verdict = by_training(combination, name, CRITERIA[name], call_found, conversation.turns)
         assert (verdict.answer, verdict.confidence) == (answer, pytest.approx(max(view), abs=1e-4))
         assert verdict.turns == {"yes": (1,), "no": (0,), "na": ()}[answer]
         assert (verdict.missed is not None) == (answer == "no")

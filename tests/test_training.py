@@ -389,6 +389,21 @@ def test_all_labelled_calls_and_the_bank_are_learnt_from():
     assert len(known.names.criteria) == 24
 
 
+def test_the_unseen_calls_stay_unseen():
+    known = train.material()
+    criteria, folder = known.names.criteria, samples.FOLDER.parent / "unseen"
+    unseen = [
+        call
+        for path in sorted(folder.glob("*.jsonl"))
+        for call in read(path, criteria, folder / "acts" / path.name)
+    ]
+    assert len(unseen) == 74
+    assert all(len(call.marks) == 24 and call.acts for call in unseen)
+    assert not {call.call_id for call in unseen} & {name for name, _ in folds.kept()}
+    assert not {call.writer for call in unseen} & {call.writer for call in known.calls.values()}
+    assert not {call.info.company for call in unseen} & {call.info.company for call in known.calls.values()}
+
+
 # What ships
 
 
