@@ -132,8 +132,8 @@ def find(conversation: Conversation, heard: Heard, info: CallInfo, acts: Acts) -
 
 
 def _with_heard_cues(
-    acts: Sequence[Mapping[str, float]], turns: Sequence[Turn], heard: Heard
-) -> tuple[Mapping[str, float], ...]:
+    acts: Sequence[dict[str, float]], turns: Sequence[Turn], heard: Heard
+) -> tuple[dict[str, float], ...]:
     """The acts, and a cue in the customer's turn behind which, or last before which, a sound is heard."""
     cued = list(acts)
     customer = [number for number, turn in enumerate(turns) if turn.speaker == "customer"]

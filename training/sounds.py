@@ -68,7 +68,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
     # that: real voices vary more than those of the tests.
     most_false_alarms_an_hour: float = 0.1
     least_precision: float = 0.85
-    least_threshold: float = 0.9
+    least_threshold: float = 0.95
 
 
 @dataclass(frozen=True)
