@@ -56,6 +56,12 @@ VocabularyFile = Annotated[
     Path | None,
     typer.Option("--vocabulary", metavar="FILE", help="Names and phrases of your calls, one a line."),
 ]
+MostSpeakers = Annotated[
+    int | None,
+    typer.Option(
+        "--max-speakers", min=1, max=10, help="Voices told apart on one channel at most.  [default: 4]"
+    ),
+]
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How to give the rows out.")]
 RowFile = Annotated[
@@ -124,6 +130,7 @@ def score(
     results: ResultsFolder = Path("results"),
     settings: SettingsFile = None,
     vocabulary: VocabularyFile = None,
+    max_speakers: MostSpeakers = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Calls scored at once.  [default: what fits]")
     ] = None,
@@ -148,12 +155,15 @@ def score(
     from wellheard.pipeline.agents import SUMMED_UP
     from wellheard.pipeline.store import Results
     from wellheard.pipeline.vocabulary import read as read_vocabulary
+    from wellheard.rubrics import house as house_judge
     from wellheard.rubrics import language_model, loader
     from wellheard.views import night
 
     console = screen()
     house = settings_file.with_vocabulary(settings_file.load(settings), vocabulary)
+    house = settings_file.with_max_speakers(house, max_speakers)
     language_model.check(house.language_model, [loader.load(name) for name in house.score.rubrics])
+    house_judge.read(house.score.house)  # one that does not fit is refused before any work
     night.show_vocabulary(console, read_vocabulary(house.transcribe.vocabulary))
     found = ingest.find(inputs, house.ingest, house.house)
     outcome, tally = _run(console, found, results, house, jobs, threads)
@@ -207,6 +217,7 @@ def transcribe(
     language: Annotated[str | None, typer.Option(help="Its language (en, ru, ...), if known.")] = None,
     settings: SettingsFile = None,
     vocabulary: VocabularyFile = None,
+    max_speakers: MostSpeakers = None,
 ) -> None:
     """Transcribe one recording, as a dialogue to read.
 
@@ -225,6 +236,7 @@ def transcribe(
     from wellheard.views.files import write_text
 
     house = settings_file.with_vocabulary(settings_file.load(settings), vocabulary)
+    house = settings_file.with_max_speakers(house, max_speakers)
     found = ingest.find([str(file)], house.ingest, house.house)
     for failure in found.failures:
         raise CallError(f"{failure.path}: {failure.reason}", failure.advice)
@@ -945,7 +957,8 @@ def bench_hearing(
         folder = results or Path(temporary)
         _, tally = _run(console, found, folder, house, None, None)
         night.show_failures(console, [*found.failures, *tally.failures], folder)
-        figures = hearing.of_results(Results(folder), known, house.listen)
+        rows = {name: Results(folder).table(name).to_pylist() for name in ("calls", "turns")}
+        figures = hearing.of_calls(rows["calls"], rows["turns"], known, house.listen)
     if json:
         write_text(json, view.as_json(figures))
     print(view.as_markdown(view.groups(figures)), end="")

@@ -1,8 +1,9 @@
-"""Who speaks when, on one channel: pyannote.audio's diarization pipeline (MIT).
+"""Who speaks when, on one channel: pyannote.audio (MIT).
 
-Two sets of weights fit: segmentation-3.0 with CAM++, and the folder of the hub's
-pyannote/speaker-diarization-community-1. pyannote's own loaders are not used, as they unpickle whatever
-a file holds; nor is its file reader, as the sound is in memory already.
+Two sets of weights fit: segmentation-3.0 with CAM++, whose voices are told apart in `voices.py`, and the
+folder of the hub's pyannote/speaker-diarization-community-1, which brings its own way. pyannote's own
+loaders are not used, as they unpickle whatever a file holds; nor is its file reader, as the sound is in
+memory already.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,10 @@ import torch
 from torch import nn
 from torch.torch_version import TorchVersion
 
-from wellheard.models.campplus import CAMPlusPlus
+from wellheard.models.campplus import DIMENSION, CAMPlusPlus
 from wellheard.models.offline_pyannote import (
     PLDA,
+    Inference,
     Model,
     Problem,
     PyanNet,
@@ -33,22 +35,19 @@ from wellheard.models.offline_pyannote import (
     Specifications,
     WeSpeakerResNet34,
 )
+from wellheard.models.voices import Stretch, Windows, stretches, voices
 from wellheard.pipeline.errors import ModelDamaged
 from wellheard.pipeline.records import SAMPLE_RATE
 
 WINDOW_S = 10.0
-# Clustering compares all voice prints with one another; so many windows keep that under half a gigabyte.
-# At a step of a quarter, calls over two hours get a wider one.
+# So many windows keep what is compared with one another under half a gigabyte: at a step of a fifth, calls of
+# more than an hour and a half get a wider one.
 MOST_WINDOWS = 2_880
-# Clusters need members: short calls get a narrower step, down to a tenth.
-FEWEST_WINDOWS = 100
-NARROWEST_STEP = 0.1
 SEGMENTATION_BATCH = 16
 # A voice print of ten seconds takes 40 MB on its way through the net.
 EMBEDDING_BATCH = 8
-# Of two voice prints nearer than this (cosine), both are of one voice. The two parties of 26 calls came to
-# 0.88 at most (synthetic voices; 0.36 in real calls), one voice cut in two mostly to more.
-SAME_VOICE = 0.9
+# The encoder sees frames of 25 ms: half of one on either side gives a stretch as many as it is long.
+MARGIN = SAMPLE_RATE // 80
 
 Voice = tuple[float, float, str]
 
@@ -58,15 +57,11 @@ def step_s(share: float, duration_s: float) -> float:
 
     Always whole quarters of a second: at other steps, pyannote cuts some windows a sample too short.
     """
-    narrow_s = max(NARROWEST_STEP * WINDOW_S, duration_s / FEWEST_WINDOWS)
-    wanted_s = max(min(share * WINDOW_S, narrow_s), duration_s / MOST_WINDOWS)
-    return math.ceil(wanted_s * 4) / 4
+    return math.ceil(max(share * WINDOW_S, duration_s / MOST_WINDOWS) * 4) / 4
 
 
 class Diarizer:
     """Tells the voices of a recording apart. `fingerprint` is a hash over its weights."""
-
-    fingerprint: str
 
     def __init__(self, segmentation: Path, embedding: Path, step: float, threads: int) -> None:
         """Load segmentation-3.0 and CAM++; `step` is the windows' distance as a share of their ten seconds.
@@ -74,25 +69,85 @@ class Diarizer:
         Raises:
             ModelDamaged: a file is no such model.
         """
-        pipeline = SpeakerDiarization(
-            segmentation=_load(segmentation, PyanNet),
-            embedding=_load_campplus(embedding),
-            plda=_NoPLDA(),
-            clustering="AgglomerativeClustering",
-            embedding_exclude_overlap=True,
-            segmentation_batch_size=SEGMENTATION_BATCH,
-            embedding_batch_size=EMBEDDING_BATCH,
+        torch.set_num_threads(threads)
+        model = _load(segmentation, PyanNet)
+        model.register_forward_pre_hook(_to_float)
+        self._segment = Inference(
+            model, duration=WINDOW_S, step=WINDOW_S, skip_aggregation=True, batch_size=SEGMENTATION_BATCH
         )
-        clustering = {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7}
-        self._set_up(pipeline, clustering, [segmentation, embedding], step, threads)
+        self._frame_s = float(model.receptive_field.step)
+        self._print = _load_campplus(embedding)
+        self._step = step
+        self.fingerprint = _fingerprint([segmentation, embedding])
 
-    @classmethod
-    def community(cls, folder: Path, step: float, threads: int) -> Self:
-        """Load pyannote/speaker-diarization-community-1 from its folder; `step` as above.
+    def __call__(
+        self, samples: npt.NDArray[np.int16], breaks: Sequence[float] = (), speakers: int = 4
+    ) -> list[Voice]:
+        """Who speaks when: (start_s, end_s, label), in order of time, not overlapping.
+
+        `samples` is one channel at 16 kHz, of any length; `breaks` are moments, in seconds, at which the
+        voice may well change; `speakers` is how many voices are told apart at most. Where nobody speaks, the
+        list is empty. Where only one voice is heard, or there is too little speech to tell voices apart, all
+        of it has one label.
+        """
+        duration_s = len(samples) / SAMPLE_RATE
+        seen = self._see(_at_least_a_window(samples), step_s(self._step, duration_s))
+        found, several = stretches(seen, breaks)
+        if not found:
+            return []
+        prints = np.stack([self._voice_print(samples, one, several) for one in found])
+        spoken: list[Voice] = []
+        for one, voice in zip(found, voices(found, prints, seen, breaks, speakers), strict=True):
+            start_s, end_s = one.start * self._frame_s, min(one.end * self._frame_s, duration_s)
+            label = f"SPEAKER_{voice:02}"
+            if spoken and spoken[-1][1:] == (start_s, label):
+                spoken[-1] = (spoken[-1][0], end_s, label)
+            elif start_s < end_s:
+                spoken.append((start_s, end_s, label))
+        return spoken
+
+    def _see(self, samples: npt.NDArray[np.int16], step: float) -> Windows:
+        self._segment.step = step
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"std\(\): degrees of freedom", UserWarning)
+            seen: Any = self._segment(_sound(samples))
+        starts_s = step * np.arange(len(seen.data))
+        return Windows(
+            active=np.asarray(seen.data > 0.5),
+            first=(starts_s / self._frame_s).round().astype(np.int64),
+            frame_s=self._frame_s,
+            frames=math.ceil(len(samples) / SAMPLE_RATE / self._frame_s) + 1,
+        )
+
+    def _voice_print(
+        self, samples: npt.NDArray[np.int16], stretch: Stretch, several: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float32]:
+        """The print of one stretch, if possible without the frames in which several speak."""
+        edges = [round(frame * self._frame_s * SAMPLE_RATE) for frame in (stretch.start, stretch.end)]
+        sound = samples[max(edges[0] - MARGIN, 0) : edges[1] + MARGIN]
+        with torch.inference_mode():
+            waveform = torch.from_numpy(sound.astype(np.float32) / 32768)[None, None]
+            alone = torch.from_numpy(~several[stretch.start : stretch.end]).float()[None]
+            for weights in (alone, None) if 0 < alone.sum() < alone.numel() else (None,):
+                try:
+                    found = self._print(waveform, weights)[0].numpy()
+                except ValueError:  # too short for a print
+                    break
+                if np.isfinite(found).all():
+                    return np.asarray(found, dtype=np.float32)
+        return np.full(DIMENSION, np.nan, dtype=np.float32)
+
+
+class CommunityDiarizer:
+    """pyannote/speaker-diarization-community-1, by pyannote's own pipeline. `fingerprint` as above."""
+
+    def __init__(self, folder: Path, step: float, threads: int) -> None:
+        """Load it from its folder; `step` as above.
 
         Raises:
             ModelDamaged: the folder holds no such model.
         """
+        torch.set_num_threads(threads)
         segmentation, embedding = (
             folder / part / "pytorch_model.bin" for part in ("segmentation", "embedding")
         )
@@ -109,61 +164,41 @@ class Diarizer:
             )
         except (OSError, KeyError, ValueError) as error:
             raise _no_model(folder, error) from error
-        diarizer = cls.__new__(cls)
-        clustering = pipeline.default_parameters()["clustering"]  # type: ignore[no-untyped-call]
-        diarizer._set_up(pipeline, clustering, [segmentation, embedding, *plda], step, threads)
-        return diarizer
-
-    def _set_up(
-        self,
-        pipeline: SpeakerDiarization,
-        clustering: dict[str, Any],
-        files: Sequence[Path],
-        step: float,
-        threads: int,
-    ) -> None:
-        torch.set_num_threads(threads)
         for model in (pipeline._segmentation.model, pipeline._embedding.model_):
             model.register_forward_pre_hook(_to_float)
+        clustering = pipeline.default_parameters()["clustering"]  # type: ignore[no-untyped-call]
         self._pipeline = pipeline.instantiate(
             {"segmentation": {"min_duration_off": 0.0}, "clustering": clustering}
         )
         self._step = step
-        self.fingerprint = hashlib.sha256(b"".join(_digest(file) for file in files)).hexdigest()[:16]
+        self.fingerprint = _fingerprint([segmentation, embedding, *plda])
 
-    def __call__(self, samples: npt.NDArray[np.int16], speakers: int = 2) -> list[Voice]:
-        """Who speaks when: (start_s, end_s, label), in order of time, not overlapping.
-
-        `samples` is one channel at 16 kHz, of any length; `speakers` is how many voices are expected.
-        Where nobody speaks, the list is empty. Where only one voice is heard, or there is too little
-        speech to tell voices apart, all of it has one label.
-        """
+    def __call__(
+        self, samples: npt.NDArray[np.int16], _breaks: Sequence[float] = (), speakers: int = 4
+    ) -> list[Voice]:
+        """Who speaks when, as `Diarizer` says it."""
         duration_s = len(samples) / SAMPLE_RATE
-        window = int(WINDOW_S * SAMPLE_RATE)
-        if len(samples) < window:
-            samples = np.pad(samples, (0, window - len(samples)))
         self._pipeline._segmentation.step = step_s(self._step, duration_s)
-        sound = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # its clustering prints advice
             # Of the mean of no voice prints, where nobody speaks long enough for one.
             warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
             warnings.filterwarnings("ignore", "invalid value encountered in divide", RuntimeWarning)
             warnings.filterwarnings("ignore", r"std\(\): degrees of freedom", UserWarning)
             warnings.filterwarnings("ignore", r"\s*The detected number of speakers", UserWarning)
-            found = self._pipeline(sound, num_speakers=speakers)
-        voice = _one_label_a_voice(found.speaker_diarization.labels(), found.speaker_embeddings)
+            found = self._pipeline(_sound(_at_least_a_window(samples)), max_speakers=speakers)
         return sorted(
-            (segment.start, min(segment.end, duration_s), voice[label])
+            (segment.start, min(segment.end, duration_s), label)
             for segment, _, label in found.exclusive_speaker_diarization.itertracks(yield_label=True)
             if segment.start < duration_s
         )
 
 
-class _NoPLDA(PLDA):
-    """The pipeline insists on one, also where its clustering has no use for it."""
+def _at_least_a_window(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    return np.pad(samples, (0, max(0, int(WINDOW_S * SAMPLE_RATE) - len(samples))))
 
-    def __init__(self) -> None:
-        pass
+
+def _sound(samples: npt.NDArray[np.int16]) -> dict[str, Any]:
+    return {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
 
 
 def _load(checkpoint: Path, architecture: type[Model]) -> Model:
@@ -196,22 +231,16 @@ def _no_model(path: Path, error: Exception) -> ModelDamaged:
     )
 
 
-def _one_label_a_voice(labels: Sequence[str], prints: npt.NDArray[np.float64]) -> dict[str, str]:
-    """The label to use for each: asked for two voices, the pipeline finds two also where one speaks."""
-    voice: dict[str, str] = {}
-    units = prints / np.maximum(np.linalg.norm(prints, axis=1, keepdims=True), 1e-9)
-    for i, label in enumerate(labels):
-        same = [earlier for j, earlier in enumerate(labels[:i]) if units[i] @ units[j] > SAME_VOICE]
-        voice[label] = voice[same[0]] if same else label
-    return voice
-
-
 def _to_float(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Sound stays int16 until a window of it is looked at, so a long call is never held twice."""
     waveforms, *others = arguments
     if waveforms.dtype == torch.int16:
         waveforms = waveforms.float() / 32768.0
     return waveforms, *others
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    return hashlib.sha256(b"".join(_digest(file) for file in files)).hexdigest()[:16]
 
 
 def _digest(file: Path) -> bytes:

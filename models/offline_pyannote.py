@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings(
         "ignore", message=r"\s*torchcodec is not installed correctly", category=UserWarning
     )
-    from pyannote.audio import Model
+    from pyannote.audio import Inference, Model
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.embedding import WeSpeakerResNet34
@@ -26,6 +26,7 @@ metrics.provider.shutdown()
 
 __all__ = [
     "PLDA",
+    "Inference",
     "Model",
     "Problem",
     "PyanNet",

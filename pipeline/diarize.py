@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from wellheard.pipeline.records import Conversation, Recording, Span, Transcript, Turn, Word, clock
 
-VERSION = "3"
+VERSION = "4"
 # A pause after which a party's next words are a new utterance, so that a reply can come between.
 UTTERANCE_PAUSE_S = 0.7
 # Voices are told apart to about a third of a second: a change of party so near to a sentence's end is there.
@@ -33,13 +34,12 @@ class VoiceSeparator(Protocol):
 
 def diarize(recording: Recording, transcript: Transcript, separate: VoiceSeparator) -> Conversation:
     """Give each word to a party, named A, B, … (on two channels: A is channel 0, B channel 1)."""
-    if len(transcript.channels) == 1:
-        spoken = _by_voice(transcript.channels[0], separate(recording.samples[0]))
+    channels = [_forwards(words) for words in transcript.channels]
+    if len(channels) == 1:
+        spoken = _by_voice(channels[0], separate(recording.samples[0]))
     else:
         spoken = [
-            (party, word)
-            for party, words in zip(ascii_uppercase, transcript.channels, strict=False)
-            for word in words
+            (party, word) for party, words in zip(ascii_uppercase, channels, strict=False) for word in words
         ]
     return Conversation(
         language=transcript.language,
@@ -49,6 +49,15 @@ def diarize(recording: Recording, transcript: Transcript, separate: VoiceSeparat
         not_understood=transcript.not_understood,
         notes=(*recording.notes, *_note(transcript.not_understood)),
     )
+
+
+def breaks(transcript: Transcript) -> list[float]:
+    """Where on one channel the other party may well begin, in seconds: after sentences and before pauses."""
+    return [
+        (word.end_s + following.start_s) / 2
+        for word, following in pairwise(transcript.channels[0])
+        if _ends_sentence(word) or following.start_s - word.end_s > SENTENCE_PAUSE_S
+    ]
 
 
 def _note(not_understood: Sequence[Span]) -> list[str]:
@@ -85,6 +94,17 @@ def _utterances(words: Sequence[Word]) -> Iterable[list[Word]]:
             utterance = []
         utterance.append(word)
     yield utterance
+
+
+def _forwards(words: Sequence[Word]) -> list[Word]:
+    """The words with times that never run backwards: some recognisers' do."""
+    mended: list[Word] = []
+    for word in words:
+        start_s = max(word.start_s, mended[-1].start_s) if mended else word.start_s
+        if start_s > word.start_s or word.end_s < start_s:
+            word = replace(word, start_s=start_s, end_s=max(word.end_s, start_s))
+        mended.append(word)
+    return mended
 
 
 def _by_voice(words: Sequence[Word], voices: Sequence[Voice]) -> list[tuple[str, Word]]:

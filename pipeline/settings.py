@@ -156,6 +156,14 @@ def with_vocabulary(settings: Settings, file: Path | None) -> Settings:
     return msgspec.structs.replace(settings, transcribe=transcribe)
 
 
+def with_max_speakers(settings: Settings, most: int | None) -> Settings:
+    """The settings with another limit of voices, if one is given."""
+    if most is None:
+        return settings
+    diarize = msgspec.structs.replace(settings.diarize, max_speakers=most)
+    return msgspec.structs.replace(settings, diarize=diarize)
+
+
 def load(path: Path | None) -> Settings:
     """Read a settings file; without one, everything has its default.
 

@@ -5,6 +5,7 @@ from dialogues import turn
 
 from wellheard.pipeline.diarize import breaks, diarize
 from wellheard.pipeline.records import Recording, Transcript, Word
+from wellheard.pipeline.settings import Settings, with_max_speakers
 
 
 def words(line: str) -> tuple[Word, ...]:
@@ -115,3 +116,8 @@ def test_the_other_party_may_begin_after_a_sentence_or_a_pause():
     said = words("0-2 how are you?") + words("2-3 fine thanks") + words("4-5 and you")
     transcript = Transcript(language="en", language_probability=1.0, channels=(said,))
     assert breaks(transcript) == [2.0, 3.5]
+
+
+def test_how_many_voices_there_are_at_most_may_be_given():
+    assert with_max_speakers(Settings(), 2).diarize.max_speakers == 2
+    assert with_max_speakers(Settings(), None) == Settings()
