@@ -38,6 +38,8 @@ ADDED: dict[str, pa.DataType] = {
 nothing; who answered; whether the criterion is trusted."""
 _KEY = ("call_id", "rubric", "criterion", "rubric_version")
 _COUNTS = ("reviewed", "corrected")
+_DAYS_AT_ONCE = 5_000
+"""So many days of agents are summed up anew in memory."""
 
 Settled = dict[tuple[str, ...], dict[str, Review]]
 
@@ -163,9 +165,13 @@ class Corrected(Results):
             anew &= self.partitions({key[0] for key in self._settled}) if self._settled else set()
         if not anew:
             return found.select(list(columns))
-        calls = self._calls(SUMMED_UP, one_of(anew))
-        marks = self._marks(("agent_id", "date", "rubric", "criterion", "answer"), one_of(anew))
-        rows = summarise(calls, marks)
+        rows: list[dict[str, Any]] = []
+        days = sorted(anew)
+        for start in range(0, len(days), _DAYS_AT_ONCE):
+            some = days[start : start + _DAYS_AT_ONCE]
+            calls = self._calls(SUMMED_UP, one_of(some))
+            marks = self._marks(("agent_id", "date", "rubric", "criterion", "answer"), one_of(some))
+            rows += summarise(calls, marks)
         new = {(row["agent_id"], row["date"]): number for number, row in enumerate(rows, len(found))}
         order = [new.get(day, number) for number, day in enumerate(there)]
         both = pa.concat_tables([found, pa.Table.from_pylist(rows, found.schema)])

@@ -275,6 +275,15 @@ def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
 # On the command line
 
 
+def test_scoring_refuses_a_file_that_does_not_fit_before_any_work(
+    tmp_path: Path, wellheard: CommandLine
+) -> None:
+    (tmp_path / "house.toml").write_text(f'[score]\nhouse = "{tmp_path / "house.json"}"\n')
+    (tmp_path / "house.json").write_text("{}")
+    code, _, error = wellheard("score", tmp_path, "--settings", tmp_path / "house.toml")
+    assert (code, "no file that `wellheard train --reviews` has written" in error) == (2, True)
+
+
 def with_acts(number: int, sure: float) -> CallResult:
     """A call whose agent shows this much empathy, by one of six agents."""
     made = result(source(number, f"A{number % 6}"))
