@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from wellheard.models.sentences import SentenceEncoder
     from wellheard.pipeline.batch import Outcome
-    from wellheard.pipeline.corrected import Corrected
     from wellheard.pipeline.ingest import Found
+    from wellheard.pipeline.morning.corrected import Corrected
     from wellheard.pipeline.settings import Settings
     from wellheard.rubrics.language_model import LanguageModelJudge
     from wellheard.rubrics.loader import Rubric
@@ -326,9 +326,9 @@ def agents(
 
 def _as_it_counts(results: Path, settings: Path | None) -> "Corrected":
     """The results with people's reviews, without criteria that are below the threshold of the settings."""
-    from wellheard.pipeline import audit, trust
     from wellheard.pipeline import settings as settings_file
-    from wellheard.pipeline.corrected import Corrected
+    from wellheard.pipeline.morning import audit, trust
+    from wellheard.pipeline.morning.corrected import Corrected
     from wellheard.pipeline.store import Results
     from wellheard.rubrics import house as house_judge
 
@@ -376,8 +376,8 @@ def report(
     wellheard report --results /results --out report.html
     wellheard report --results /results --from 2025-02-10 --to 2025-02-16 --by queue --out week.html
     """
-    from wellheard.pipeline import hear_first, period
-    from wellheard.pipeline.overview import overview
+    from wellheard.pipeline.morning import hear_first, period
+    from wellheard.pipeline.morning.overview import overview
     from wellheard.views.files import write_text
     from wellheard.views.report import page
 
@@ -451,8 +451,8 @@ def review(
     from contextlib import suppress
     from functools import partial
 
-    from wellheard.pipeline import audit, period, to_review
-    from wellheard.pipeline.corrected import Corrected
+    from wellheard.pipeline.morning import audit, period, to_review
+    from wellheard.pipeline.morning.corrected import Corrected
     from wellheard.pipeline.store import Results
     from wellheard.rubrics import loader
     from wellheard.views.review import app as page
@@ -526,8 +526,8 @@ def weak_spots(
     \b
     wellheard weak-spots --agent 007 --results /results
     """
-    from wellheard.pipeline import examples, standing
-    from wellheard.pipeline.corrected import footing
+    from wellheard.pipeline.morning import examples, standing
+    from wellheard.pipeline.morning.corrected import footing
     from wellheard.views import weak_spots as view
 
     stored = _as_it_counts(results, settings)
@@ -568,8 +568,8 @@ def coach(
     wellheard coach --agent 007 --results /results --html 007.html
     wellheard coach --agent 007 --results /results --plan empathy --target 70%
     """
-    from wellheard.pipeline import coach as coaching_pack
-    from wellheard.pipeline import coaching, standing
+    from wellheard.pipeline.morning import coach as coaching_pack
+    from wellheard.pipeline.morning import coaching, standing
     from wellheard.views.coach import page, terminal
     from wellheard.views.files import write_text
     from wellheard.views.steps import steps
@@ -626,9 +626,9 @@ def trust(
     wellheard trust --results /results
     wellheard trust --results /results --settings wellheard.toml --format csv --out trust.csv
     """
-    from wellheard.pipeline import audit
     from wellheard.pipeline import settings as settings_file
-    from wellheard.pipeline import trust as trusting
+    from wellheard.pipeline.morning import audit
+    from wellheard.pipeline.morning import trust as trusting
     from wellheard.pipeline.store import Results
     from wellheard.rubrics import house as house_judge
     from wellheard.views import trust as view
@@ -655,7 +655,7 @@ def query(
     wellheard query "SHOW TABLES" --results /results
     wellheard query "SELECT agent_id, count(*) FROM marks WHERE answer = 'no' GROUP BY ALL" --results /results
     """
-    from wellheard.pipeline.query import answer
+    from wellheard.pipeline.morning.query import answer
     from wellheard.pipeline.store import Results
     from wellheard.views import query as view
 
@@ -687,7 +687,7 @@ def search(
     """
     from wellheard.models.sentences import SentenceEncoder
     from wellheard.pipeline import machine
-    from wellheard.pipeline import search as searching
+    from wellheard.pipeline.morning import search as searching
     from wellheard.pipeline.store import Results
     from wellheard.views import search as view
 
@@ -893,10 +893,10 @@ def train(
 
 def _adapt(folder: Path, settings: Path | None, out: Path) -> None:
     """Adapt the judges to the reviews of a results folder."""
-    from wellheard.pipeline import reviews
     from wellheard.pipeline import settings as settings_file
+    from wellheard.pipeline.morning import reviews
+    from wellheard.pipeline.morning.stored import StoredCalls
     from wellheard.pipeline.store import Results
-    from wellheard.pipeline.stored import StoredCalls
     from wellheard.rubrics import loader
     from wellheard.training import house
     from wellheard.views import adaptation as view
@@ -1146,9 +1146,9 @@ def rehearse_rubric(
     from wellheard.models.sentences import SentenceEncoder
     from wellheard.pipeline import machine
     from wellheard.pipeline import settings as settings_file
-    from wellheard.pipeline.rehearse import rehearse
+    from wellheard.pipeline.morning.rehearse import rehearse
+    from wellheard.pipeline.morning.stored import StoredCalls
     from wellheard.pipeline.store import Results
-    from wellheard.pipeline.stored import StoredCalls
     from wellheard.rubrics import house as house_judge
     from wellheard.rubrics import loader
     from wellheard.views import rehearsal as view

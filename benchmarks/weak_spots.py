@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wellheard.pipeline.comparison import ERRORS, GAP, Array, Cells, fit, listed, observed
+from wellheard.pipeline.morning.comparison import ERRORS, GAP, Array, Cells, fit, listed, observed
 
 CALLS, CRITERIA = 40, 24
 

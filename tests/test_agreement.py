@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from wellheard.pipeline.kappa import kappas
+from wellheard.pipeline.morning.kappa import kappas
 from wellheard.training.agreement import ANSWERS, Judgement, agreement, triage
 
 

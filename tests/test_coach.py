@@ -24,9 +24,10 @@ from ruamel.yaml import YAML
 from stub_calls import CLEAR, result, source
 
 from wellheard import cli
-from wellheard.pipeline import audio, clips, coaching, examples, standing
+from wellheard.pipeline import audio
+from wellheard.pipeline.morning import clips, coaching, examples, standing
+from wellheard.pipeline.morning.standing import Goal
 from wellheard.pipeline.records import Absence, CallInfo, CallResult, Evidence, Failure, Source, Turn, Word
-from wellheard.pipeline.standing import Goal
 from wellheard.pipeline.store import Results
 
 TODAY = date.today().isoformat()

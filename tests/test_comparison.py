@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from wellheard.pipeline import comparison
-from wellheard.pipeline.comparison import Cells, Prior, at_least, compare, expected, fit, listed, observed
+from wellheard.pipeline.morning import comparison
+from wellheard.pipeline.morning.comparison import (
+    Cells,
+    Prior,
+    at_least,
+    compare,
+    expected,
+    fit,
+    listed,
+    observed,
+)
 
 AGENTS, CRITERIA = 50, 24
 

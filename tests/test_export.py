@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from wellheard.pipeline.errors import CannotWrite, NoResults
-from wellheard.pipeline.period import NoPeriod
+from wellheard.pipeline.morning.period import NoPeriod
 from wellheard.pipeline.records import Evidence, Failure
 from wellheard.pipeline.store import Results
 from wellheard.views import export as view

@@ -11,14 +11,14 @@ import pytest
 from asked_results import CommandLine
 from stub_calls import result, source
 
-from wellheard.pipeline import by_hand, reviews
 from wellheard.pipeline.errors import BadSettings
+from wellheard.pipeline.morning import by_hand, reviews
+from wellheard.pipeline.morning.reviews import Review
+from wellheard.pipeline.morning.stored import StoredCalls
 from wellheard.pipeline.records import CallResult
-from wellheard.pipeline.reviews import Review
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
 from wellheard.pipeline.store import Results
-from wellheard.pipeline.stored import StoredCalls
 from wellheard.rubrics import house as house_judge
 from wellheard.rubrics import loader
 from wellheard.rubrics.combination import COMBINATION, OF_WHOLE_CALL, Combination

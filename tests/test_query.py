@@ -16,10 +16,10 @@ import pytest
 from asked_results import CommandLine, call, store
 from conftest import ROOT
 
-from wellheard.pipeline import query
 from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.pipeline.errors import DamagedResults, NoResults
-from wellheard.pipeline.query import BadQuery, answer
+from wellheard.pipeline.morning import query
+from wellheard.pipeline.morning.query import BadQuery, answer
 from wellheard.pipeline.records import Failure
 from wellheard.pipeline.store import Results
 from wellheard.views.query import show

@@ -20,12 +20,12 @@ from spoken_lines import Tagged, tagged
 from wellheard.models.act_tagger import Names
 from wellheard.models.act_tagger import Tagged as LogOdds
 from wellheard.pipeline.errors import NoResults
+from wellheard.pipeline.morning.rehearse import Rehearsal, rehearse
+from wellheard.pipeline.morning.stored import StoredCall, StoredCalls
 from wellheard.pipeline.records import Acts, CallResult, Mark, Sound, Span, TurnInput
-from wellheard.pipeline.rehearse import Rehearsal, rehearse
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
 from wellheard.pipeline.store import Results
-from wellheard.pipeline.stored import StoredCall, StoredCalls
 from wellheard.rubrics.loader import Rubric, for_training, load
 from wellheard.training import labelled
 from wellheard.training import rehearse as labels
@@ -270,7 +270,7 @@ def test_acts_of_ones_own_are_recognised_anew_in_the_stored_words(tmp_path: Path
 
 
 def test_thousands_of_calls_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("wellheard.pipeline.stored._READ_AT_ONCE", 3)
+    monkeypatch.setattr("wellheard.pipeline.morning.stored._READ_AT_ONCE", 3)
     sources = [stub_calls.source(i, f"A{i % 4}", f"2025-02-{10 + i % 3}") for i in range(11)]
     calls = [*StoredCalls(stored(tmp_path, map(stub_calls.result, sources)), "pec")]
     assert sorted(call.info.call_id for call in calls) == [f"c{i:05}" for i in range(11)]

@@ -15,13 +15,11 @@ from stub_calls import result, source
 from typer.testing import CliRunner
 
 from wellheard.cli import app
-from wellheard.pipeline import hear_first, period
 from wellheard.pipeline.errors import NoResults
-from wellheard.pipeline.overview import Overview, overview
-from wellheard.pipeline.period import Material, NoPeriod, Period
-from wellheard.pipeline.records import CallResult, Evidence, Failure, Mark
-from wellheard.pipeline.store import Results
-from wellheard.pipeline.summary import (
+from wellheard.pipeline.morning import hear_first, period
+from wellheard.pipeline.morning.overview import Overview, overview
+from wellheard.pipeline.morning.period import Material, NoPeriod, Period
+from wellheard.pipeline.morning.summary import (
     Change,
     Spread,
     Sums,
@@ -32,6 +30,8 @@ from wellheard.pipeline.summary import (
     own_level,
     spread,
 )
+from wellheard.pipeline.records import CallResult, Evidence, Failure, Mark
+from wellheard.pipeline.store import Results
 from wellheard.views.report.wording import TEXTS
 from wellheard.views.texts import Language, Texts
 

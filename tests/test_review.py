@@ -23,11 +23,11 @@ from msgspec.structs import replace
 from starlette.testclient import TestClient
 from stub_calls import source
 
-from wellheard.pipeline import audit, reviewers, reviews, to_review
-from wellheard.pipeline.corrected import Corrected
-from wellheard.pipeline.listening import Listening
+from wellheard.pipeline.morning import audit, reviewers, reviews, to_review
+from wellheard.pipeline.morning.corrected import Corrected
+from wellheard.pipeline.morning.listening import Listening
+from wellheard.pipeline.morning.reviews import Review
 from wellheard.pipeline.records import CallResult, Evidence
-from wellheard.pipeline.reviews import Review
 from wellheard.pipeline.store import Results
 from wellheard.rubrics import loader
 from wellheard.views.review import app, page, server

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from calls_to_review import call, record, recorded, store
 
-from wellheard.pipeline import reviews
-from wellheard.pipeline.reviews import Review
+from wellheard.pipeline.morning import reviews
+from wellheard.pipeline.morning.reviews import Review
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect

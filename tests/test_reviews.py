@@ -12,12 +12,12 @@ import pytest
 from msgspec.structs import replace
 from stub_calls import result, source
 
-from wellheard.pipeline import audit, reviews
-from wellheard.pipeline.corrected import Corrected
 from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.pipeline.errors import NoResults
+from wellheard.pipeline.morning import audit, reviews
+from wellheard.pipeline.morning.corrected import Corrected
+from wellheard.pipeline.morning.reviews import Review
 from wellheard.pipeline.records import CallResult
-from wellheard.pipeline.reviews import Review
 from wellheard.pipeline.store import Results
 
 MORNING = datetime(2025, 2, 20, 9, 0, tzinfo=UTC)
@@ -118,7 +118,7 @@ _ADDS_TWENTY = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from wellheard.pipeline import reviews
+from wellheard.pipeline.morning import reviews
 for minute in range(20):
     reviews.add(Path(sys.argv[1]), reviews.Review(
         review_id=reviews.new_id(), call_id="c00000", agent_id="A1", rubric="pec", rubric_version="1.10",

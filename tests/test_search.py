@@ -12,11 +12,11 @@ from asked_results import CommandLine, call, store
 from rich.console import Console
 
 from wellheard.models.sentences import SentenceEncoder
-from wellheard.pipeline import search as searching
 from wellheard.pipeline.errors import NoResults
-from wellheard.pipeline.search import NothingToFind, search
+from wellheard.pipeline.morning import search as searching
+from wellheard.pipeline.morning.search import NothingToFind, search
+from wellheard.pipeline.morning.vectors import KeptVectors, key
 from wellheard.pipeline.store import Results
-from wellheard.pipeline.vectors import KeptVectors, key
 from wellheard.views import search as view
 from wellheard.views.screen import screen
 

@@ -12,14 +12,14 @@ import pytest
 from asked_results import CommandLine
 from stub_calls import result, source
 
-from wellheard.pipeline import audit, by_hand, reviews
-from wellheard.pipeline.audit import Sample
 from wellheard.pipeline.errors import NoResults
-from wellheard.pipeline.kappa import agreed
+from wellheard.pipeline.morning import audit, by_hand, reviews
+from wellheard.pipeline.morning.audit import Sample
+from wellheard.pipeline.morning.kappa import agreed
+from wellheard.pipeline.morning.reviews import Review
+from wellheard.pipeline.morning.trust import BELOW, NO_THRESHOLD, TOO_FEW, TRUSTED, Trust, chosen, trust
 from wellheard.pipeline.records import CallResult
-from wellheard.pipeline.reviews import Review
 from wellheard.pipeline.store import Results
-from wellheard.pipeline.trust import BELOW, NO_THRESHOLD, TOO_FEW, TRUSTED, Trust, chosen, trust
 
 MORNING = datetime(2025, 2, 20, 9, 0, tzinfo=UTC)
 CRITERIA = ("greets", "thanks")

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from wellheard.pipeline import standing
-from wellheard.pipeline.corrected import Footing
 from wellheard.pipeline.datasets import SCHEMAS
 from wellheard.pipeline.errors import NoResults
-from wellheard.pipeline.standing import Goal, Team
+from wellheard.pipeline.morning import standing
+from wellheard.pipeline.morning.corrected import Footing
+from wellheard.pipeline.morning.standing import Goal, Team
 from wellheard.views import weak_spots as view
 from wellheard.views.screen import screen
 

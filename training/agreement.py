@@ -8,7 +8,7 @@ from math import ceil, inf
 import numpy as np
 import numpy.typing as npt
 
-from wellheard.pipeline.kappa import kappas
+from wellheard.pipeline.morning.kappa import kappas
 from wellheard.pipeline.records import Answer, Record
 from wellheard.training.labelled import PersonsAnswer
 

@@ -18,11 +18,11 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax, stdtr, stdtrit
 from threadpoolctl import threadpool_limits
 
-from wellheard.pipeline import reviews
-from wellheard.pipeline.reviews import Review
+from wellheard.pipeline.morning import reviews
+from wellheard.pipeline.morning.reviews import Review
+from wellheard.pipeline.morning.stored import StoredCall
+from wellheard.pipeline.morning.summary import Change, beyond_chance
 from wellheard.pipeline.score import find
-from wellheard.pipeline.stored import StoredCall
-from wellheard.pipeline.summary import Change, beyond_chance
 from wellheard.rubrics.combination import COMBINATION, Combination, Weights, features
 from wellheard.rubrics.house import HouseJudge
 from wellheard.rubrics.loader import Rubric

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import xlsxwriter
 from rich.console import Console
 
-from wellheard.pipeline.corrected import ADDED, Corrected
 from wellheard.pipeline.datasets import SCHEMAS, UNKNOWN
 from wellheard.pipeline.errors import NoResults, WellheardError
-from wellheard.pipeline.period import choose, stored_days
+from wellheard.pipeline.morning.corrected import ADDED, Corrected
+from wellheard.pipeline.morning.period import choose, stored_days
 from wellheard.pipeline.store import Results
 from wellheard.views import agents as agents_view
 from wellheard.views.files import write_text, write_whole

@@ -9,7 +9,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from wellheard.pipeline.rehearse import Pair, Rehearsal, RehearsedCall
+from wellheard.pipeline.morning.rehearse import Pair, Rehearsal, RehearsedCall
 from wellheard.views.screen import counted, percent, plain
 
 if TYPE_CHECKING:  # it brings torch

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wellheard.pipeline.morning.search import MEANING, PHRASE, WORDS, Found
 from wellheard.pipeline.records import clock
-from wellheard.pipeline.search import MEANING, PHRASE, WORDS, Found
 from wellheard.views.dialogue import COLOURS
 from wellheard.views.progress import duration
 from wellheard.views.screen import counted, percent, plain

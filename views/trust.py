@@ -4,8 +4,8 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from wellheard.pipeline.kappa import Agreed
-from wellheard.pipeline.trust import (
+from wellheard.pipeline.morning.kappa import Agreed
+from wellheard.pipeline.morning.trust import (
     BELOW,
     FEWEST_REVIEWS,
     NO_THRESHOLD,

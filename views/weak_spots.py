@@ -7,10 +7,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from wellheard.pipeline.corrected import Footing
-from wellheard.pipeline.examples import Wanted, pick
-from wellheard.pipeline.records import clock
-from wellheard.pipeline.standing import (
+from wellheard.pipeline.morning.corrected import Footing
+from wellheard.pipeline.morning.examples import Wanted, pick
+from wellheard.pipeline.morning.standing import (
     ALIKE,
     ALONE,
     BETTER,
@@ -23,6 +22,7 @@ from wellheard.pipeline.standing import (
     Period,
     Team,
 )
+from wellheard.pipeline.records import clock
 from wellheard.views.footing import footing_line
 from wellheard.views.screen import counted, percent, plain
 

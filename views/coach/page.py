@@ -10,11 +10,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from wellheard.pipeline import clips
-from wellheard.pipeline.coach import Clips, Pack, Topic
-from wellheard.pipeline.examples import Example
+from wellheard.pipeline.morning import clips
+from wellheard.pipeline.morning.coach import Clips, Pack, Topic
+from wellheard.pipeline.morning.examples import Example
+from wellheard.pipeline.morning.standing import STRONGER, WEAKER
 from wellheard.pipeline.records import clock
-from wellheard.pipeline.standing import STRONGER, WEAKER
 from wellheard.views import weak_spots
 from wellheard.views.html import environment
 from wellheard.views.texts import Language, Texts

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wellheard.pipeline.coach import Pack, Topic
-from wellheard.pipeline.examples import Example
+from wellheard.pipeline.morning.coach import Pack, Topic
+from wellheard.pipeline.morning.examples import Example
+from wellheard.pipeline.morning.standing import WEAKER
 from wellheard.pipeline.records import clock
-from wellheard.pipeline.standing import WEAKER
 from wellheard.views import weak_spots
 from wellheard.views.screen import counted, percent, plain
 

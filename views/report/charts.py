@@ -18,8 +18,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from wellheard.pipeline.overview import CriterionFigures, DayFigures, RubricFigures
-from wellheard.pipeline.summary import Estimate
+from wellheard.pipeline.morning.overview import CriterionFigures, DayFigures, RubricFigures
+from wellheard.pipeline.morning.summary import Estimate
 from wellheard.views.screen import visible
 from wellheard.views.texts import Texts
 

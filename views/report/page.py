@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 from rich.console import Console
 
-from wellheard.pipeline.hear_first import Moment, Picked, ToHear
-from wellheard.pipeline.overview import AGENT, Group, Grouping, Overview
-from wellheard.pipeline.period import Gap, Material, reals, texts
+from wellheard.pipeline.morning.hear_first import Moment, Picked, ToHear
+from wellheard.pipeline.morning.overview import AGENT, Group, Grouping, Overview
+from wellheard.pipeline.morning.period import Gap, Material, reals, texts
+from wellheard.pipeline.morning.summary import FEWEST_CALLS, Change
 from wellheard.pipeline.records import clock
-from wellheard.pipeline.summary import FEWEST_CALLS, Change
 from wellheard.views.html import environment
 from wellheard.views.report import charts
 from wellheard.views.report.wording import KINDS, TEXTS, Names, Titles, gap_line, reason_lines

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from wellheard.pipeline.hear_first import Critical, Reason, Surprising, Unsure, Worst
-from wellheard.pipeline.period import Gap
+from wellheard.pipeline.morning.hear_first import Critical, Reason, Surprising, Unsure, Worst
+from wellheard.pipeline.morning.period import Gap
 from wellheard.views.texts import Texts
 
 NAMES_SHOWN = 20

@@ -15,13 +15,13 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from wellheard.pipeline import reviewers, reviews, to_review
 from wellheard.pipeline.errors import CallError, WellheardError
-from wellheard.pipeline.listening import TYPE, Listening
+from wellheard.pipeline.morning import reviewers, reviews, to_review
+from wellheard.pipeline.morning.listening import TYPE, Listening
+from wellheard.pipeline.morning.reviews import Review, ReviewAnswer
+from wellheard.pipeline.morning.to_review import OpenCall, Queue, Waiting
 from wellheard.pipeline.records import Record
-from wellheard.pipeline.reviews import Review, ReviewAnswer
 from wellheard.pipeline.store import Results
-from wellheard.pipeline.to_review import OpenCall, Queue, Waiting
 from wellheard.views.review import page
 from wellheard.views.review.guard import HOSTS, Guard, Keys
 from wellheard.views.review.page import How, Questions

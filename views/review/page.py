@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from wellheard.pipeline.morning.reviewers import Reviewers
+from wellheard.pipeline.morning.reviews import Review, Reviewed
+from wellheard.pipeline.morning.to_review import OpenCall, Queue, Waiting
 from wellheard.pipeline.records import clock
-from wellheard.pipeline.reviewers import Reviewers
-from wellheard.pipeline.reviews import Review, Reviewed
-from wellheard.pipeline.to_review import OpenCall, Queue, Waiting
 from wellheard.rubrics.loader import Criterion, Rubric
 from wellheard.views.html import environment
 from wellheard.views.report.wording import KINDS, TEXTS, Names, gap_line, reason_lines

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from wellheard.pipeline.errors import WellheardError
-from wellheard.pipeline.listening import Listening
+from wellheard.pipeline.morning.listening import Listening
 from wellheard.views.review.guard import HOSTS, Keys
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wellheard.pipeline.summary import Z, wilson
+from wellheard.pipeline.morning.summary import Z, wilson
 
 ANSWERS = ("yes", "no", "na")
 # Of fewer marks an interval of kappa says nothing.

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline import hear_first, period
-from wellheard.pipeline.audit import Sample
-from wellheard.pipeline.hear_first import Reason
-from wellheard.pipeline.period import Gap, Period
+from wellheard.pipeline.morning import hear_first, period
+from wellheard.pipeline.morning.audit import Sample
+from wellheard.pipeline.morning.hear_first import Reason
+from wellheard.pipeline.morning.period import Gap, Period
 from wellheard.pipeline.store import Results
 
 _CALL_COLUMNS = (

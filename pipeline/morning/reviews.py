@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import msgspec
 
-from wellheard.pipeline import by_hand
+from wellheard.pipeline.morning import by_hand
 from wellheard.pipeline.records import Answer, Record
 from wellheard.pipeline.store import Results
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline import comparison
-from wellheard.pipeline.comparison import Array, Cells, Compared
 from wellheard.pipeline.datasets import UNKNOWN
 from wellheard.pipeline.errors import NoResults
+from wellheard.pipeline.morning import comparison
+from wellheard.pipeline.morning.comparison import Array, Cells, Compared
 from wellheard.pipeline.store import Results
 
 COLUMNS = ("agent_id", "date", "agent_name", "team", "calls", "criteria")

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from wellheard.pipeline import by_hand
 from wellheard.pipeline.errors import NoResults
+from wellheard.pipeline.morning import by_hand
 from wellheard.pipeline.records import Record
 from wellheard.pipeline.store import Results
 

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline.clips import LONGEST_S
-from wellheard.pipeline.standing import Team
+from wellheard.pipeline.morning.clips import LONGEST_S
+from wellheard.pipeline.morning.standing import Team
 from wellheard.pipeline.store import Results
 
 MARK_COLUMNS = (

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from wellheard.pipeline import reviews
-from wellheard.pipeline.kappa import Agreed, agreed
-from wellheard.pipeline.reviews import Review
+from wellheard.pipeline.morning import reviews
+from wellheard.pipeline.morning.kappa import Agreed, agreed
+from wellheard.pipeline.morning.reviews import Review
 
 
 @dataclass(frozen=True)

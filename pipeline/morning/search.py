@@ -21,9 +21,9 @@ from rapidfuzz.process import extract_iter
 
 from wellheard.pipeline.datasets import UNKNOWN
 from wellheard.pipeline.errors import NoResults, WellheardError
+from wellheard.pipeline.morning.vectors import KeptVectors, key
 from wellheard.pipeline.records import Speaker
 from wellheard.pipeline.store import Results
-from wellheard.pipeline.vectors import KeptVectors, key
 from wellheard.rubrics.own_acts import EVERYDAY
 from wellheard.rubrics.text import FEWEST_WORDS, plain
 

@@ -14,9 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline.overview import AGENT
-from wellheard.pipeline.period import Material, criteria_of, flat, reals, texts
-from wellheard.pipeline.summary import FEWEST_CALLS, Estimate, Figures, Numbers, Sums, own_level, spread
+from wellheard.pipeline.morning.overview import AGENT
+from wellheard.pipeline.morning.period import Material, criteria_of, flat, reals, texts
+from wellheard.pipeline.morning.summary import (
+    FEWEST_CALLS,
+    Estimate,
+    Figures,
+    Numbers,
+    Sums,
+    own_level,
+    spread,
+)
 
 MOST_CRITICAL, MOST_WORST, MOST_UNSURE, MOST_SURPRISING = 10, 10, 5, 5
 USUAL_MARKS = 3.0

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from wellheard.pipeline import clips
 from wellheard.pipeline.media import Samples
+from wellheard.pipeline.morning import clips
 from wellheard.pipeline.records import SAMPLE_RATE
 
 TYPE = "audio/wav"

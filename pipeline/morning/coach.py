@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from wellheard.pipeline import clips, coaching, standing
-from wellheard.pipeline.corrected import Footing, footing
 from wellheard.pipeline.errors import CallError
-from wellheard.pipeline.examples import Example, Wanted, find
-from wellheard.pipeline.standing import STRONGER, WEAKER, Period, Team
+from wellheard.pipeline.morning import clips, coaching, standing
+from wellheard.pipeline.morning.corrected import Footing, footing
+from wellheard.pipeline.morning.examples import Example, Wanted, find
+from wellheard.pipeline.morning.standing import STRONGER, WEAKER, Period, Team
 from wellheard.pipeline.store import Results
 
 # More than that is not talked over in one session; all are in the table.

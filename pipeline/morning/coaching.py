@@ -8,9 +8,9 @@ from datetime import date
 
 import pyarrow.compute as pc
 
-from wellheard.pipeline import by_hand
 from wellheard.pipeline.errors import WellheardError
-from wellheard.pipeline.standing import Goal
+from wellheard.pipeline.morning import by_hand
+from wellheard.pipeline.morning.standing import Goal
 from wellheard.pipeline.store import Results
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wellheard.pipeline.datasets import UNKNOWN
-from wellheard.pipeline.period import (
+from wellheard.pipeline.morning.period import (
     GROUP_COLUMNS,
     Column,
     Flat,
@@ -21,7 +21,7 @@ from wellheard.pipeline.period import (
     texts,
     values_of,
 )
-from wellheard.pipeline.summary import (
+from wellheard.pipeline.morning.summary import (
     Change,
     Estimate,
     Figures,

@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline import reviews
 from wellheard.pipeline.agents import SUMMED_UP, summarise
 from wellheard.pipeline.datasets import SCHEMAS
-from wellheard.pipeline.period import flat, one_of, reals, texts
-from wellheard.pipeline.reviews import Review
+from wellheard.pipeline.morning import reviews
+from wellheard.pipeline.morning.period import flat, one_of, reals, texts
+from wellheard.pipeline.morning.reviews import Review
 from wellheard.pipeline.store import Results
 
 ADDED: dict[str, pa.DataType] = {

@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wellheard.pipeline import reviews
-from wellheard.pipeline.audit import Sample
 from wellheard.pipeline.errors import NoResults
-from wellheard.pipeline.kappa import Agreed, agreed
-from wellheard.pipeline.reviews import Review
+from wellheard.pipeline.morning import reviews
+from wellheard.pipeline.morning.audit import Sample
+from wellheard.pipeline.morning.kappa import Agreed, agreed
+from wellheard.pipeline.morning.reviews import Review
 from wellheard.pipeline.store import Results
 from wellheard.rubrics.house import HouseJudge, is_adapted
 

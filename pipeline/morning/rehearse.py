@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from wellheard.models.sentences import SentenceEncoder
+from wellheard.pipeline.morning.stored import StoredCall
 from wellheard.pipeline.records import Answer, Mark, Record
 from wellheard.pipeline.score import score
 from wellheard.pipeline.settings import Score
-from wellheard.pipeline.stored import StoredCall
 from wellheard.rubrics.house import HouseJudge
 from wellheard.rubrics.language_model import LanguageModelJudge
 from wellheard.rubrics.loader import Rubric

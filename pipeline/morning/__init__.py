@@ -1,0 +1,1 @@
+"""What is made of the results: none of it is a stage."""
