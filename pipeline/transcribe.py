@@ -2,19 +2,21 @@
 
 Each channel is heard by itself. Its speech, found by a voice activity detector, is packed into windows
 that fit Whisper's thirty seconds: no cut goes through a word, nothing is invented in silence, and no
-window stretches over what the other party says. Speech of which no word could be recognised is named, not
-left out: it is no silence.
+window stretches over what the other party says. What is hardly audible is raised first, or looked for again
+where nobody else speaks. Speech of which no word could be recognised is named, not left out: it is no
+silence.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from statistics import fmean
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from wellheard.pipeline import faint
 from wellheard.pipeline.echo import without_echo
 from wellheard.pipeline.errors import NoSpeech, UnknownLanguage
 from wellheard.pipeline.records import (
@@ -28,7 +30,7 @@ from wellheard.pipeline.records import (
 )
 from wellheard.pipeline.settings import House, Transcribe
 
-VERSION = "3"
+VERSION = "4"
 WINDOW_S = 28.0
 # How many windows are heard to tell the language, and when it is taken for one that the house does not speak.
 LANGUAGE_WINDOWS = 3
@@ -36,9 +38,11 @@ FOREIGN_BELOW = 0.1
 FOREIGN_SPEECH_S = 8.0
 # A stretch of speech without a word is heard again by itself, unless it is hardly longer than the silence
 # that a stretch has around it. What is then read is believed, and what is not read is speech, on these terms.
-UNREAD_S = 1.3
+UNREAD_S = 1.1
 NO_SPEECH = 0.6
 BELIEVED = 0.5
+# A single word is read better with silence around it.
+AROUND_S = 1.0
 SHORTEST_WORD_S = 0.02
 
 Samples = npt.NDArray[np.int16]
@@ -90,22 +94,21 @@ def transcribe(
             "Correct the language in the manifest, or leave it empty to have it detected.",
         )
     samples = without_echo(recording.samples) if len(recording.samples) == 2 else recording.samples
-    recording = replace(recording, samples=samples)
-    channels = [
-        [] if i in recording.empty_channels else list(windows(find_speech(channel), WINDOW_S))
-        for i, channel in enumerate(recording.samples)
-    ]
-    if not any(channels):
+    sounds = [faint.raised(channel) for channel in samples]
+    speech = [[] if i in recording.empty_channels else find_speech(sound) for i, sound in enumerate(sounds)]
+    if not any(speech):
         raise _no_speech(recording, ())
+    channels = [list(windows(spans, WINDOW_S)) for spans in speech]
     if language is None:
-        language, probability = _detect_language(recording, channels, house, recogniser)
+        language, probability = _detect_language(sounds, channels, house, recogniser)
     else:
         probability = 1.0
-    ears = [
-        _Ear(samples, language, hot_words, settings.beam_size, recogniser) for samples in recording.samples
-    ]
-    for ear, channel_windows in zip(ears, channels, strict=True):
+    ears = [_Ear(sound, language, hot_words, settings.beam_size, recogniser) for sound in sounds]
+    anybody = [span for spans in speech for span in spans]
+    for i, (ear, channel_windows) in enumerate(zip(ears, channels, strict=True)):
         ear.hear(channel_windows)
+        if i not in recording.empty_channels:
+            ear.hear_faintly(anybody, find_speech)
     if not any(ear.words for ear in ears):
         raise _no_speech(recording, [span for ear in ears for span in ear.not_understood])
     return Transcript(
@@ -162,26 +165,36 @@ class _Ear:
     def hear(self, channel_windows: Sequence[Sequence[Span]]) -> None:
         """Read the windows; each word lies within one stretch of speech."""
         unread: list[Span] = []
-        for window, reading in self._read(channel_windows, self._hot_words):
+        sounds = [_cut(self._samples, window) for window in channel_windows]
+        readings = self._recogniser.read(sounds, self._language, self._beam_size, self._hot_words)
+        for window, reading in zip(channel_windows, readings, strict=True):
             words = list(_placed(reading.words, window))
             self._keep(window, reading, words)
             unread += [span for span in window if span.duration_s >= UNREAD_S and not _any_in(words, span)]
-        for [span], reading in self._read([[span] for span in unread], ()):
-            sure = reading.no_speech <= NO_SPEECH
-            words = list(_placed(reading.words, [span]))
-            if sure and words and fmean(word.probability for word in words) >= BELIEVED:
+        self._hear_again(unread, [faint.raised(_cut(self._samples, [span])) for span in unread])
+
+    def hear_faintly(self, anybody: Sequence[Span], find_speech: SpeechFinder) -> None:
+        """Read what is faint and found only where it is raised, while nobody speaks aloud on any channel."""
+        for offset_s, loud in faint.between(self._samples, anybody):
+            found = find_speech(loud)
+            placed = [Span(start_s=offset_s + s.start_s, end_s=offset_s + s.end_s) for s in found]
+            self._hear_again(placed, [_cut(loud, [span]) for span in found])
+
+    def _hear_again(self, spans: Sequence[Span], sounds: Sequence[Samples]) -> None:
+        """Read stretches one by one; keep what is likely, else name the speech, if it is that."""
+        around = np.zeros(round(AROUND_S * SAMPLE_RATE), np.int16)
+        alone = [np.concatenate([around, sound, around]) for sound in sounds]
+        readings = self._recogniser.read(alone, self._language, self._beam_size, ())
+        for span, reading in zip(spans, readings, strict=True):
+            words = list(_placed([_moved(word, -AROUND_S) for word in reading.words], [span]))
+            if reading.no_speech > NO_SPEECH:
+                continue
+            if words and fmean(word.probability for word in words) >= BELIEVED:
                 self._keep([span], reading, words)
-            elif sure:
+            elif span.duration_s >= UNREAD_S:
                 self.not_understood.append(span)
         self.words.sort(key=lambda word: word.start_s)
         self.passages.sort(key=lambda passage: passage.start_s)
-
-    def _read(
-        self, cut: Sequence[Sequence[Span]], hot_words: Sequence[str]
-    ) -> Iterator[tuple[Sequence[Span], Reading]]:
-        sounds = [_cut(self._samples, window) for window in cut]
-        readings = self._recogniser.read(sounds, self._language, self._beam_size, hot_words)
-        return zip(cut, readings, strict=True)
 
     def _keep(self, window: Sequence[Span], reading: Reading, words: list[Word]) -> None:
         if words:
@@ -215,6 +228,10 @@ def _placed(words: Sequence[Word], window: Sequence[Span]) -> Iterator[Word]:
         )
 
 
+def _moved(word: Word, by_s: float) -> Word:
+    return msgspec.structs.replace(word, start_s=word.start_s + by_s, end_s=word.end_s + by_s)
+
+
 def _to_ms(seconds: float) -> float:
     """Whole milliseconds, rounded down: no word ends after its recording."""
     return math.floor(seconds * 1000 + 1e-6) / 1000
@@ -225,28 +242,37 @@ def _any_in(words: Sequence[Word], span: Span) -> bool:
 
 
 def _detect_language(
-    recording: Recording, channels: Sequence[list[list[Span]]], house: House, recogniser: Recogniser
+    sounds: Sequence[Samples],
+    channels: Sequence[list[list[Span]]],
+    house: House,
+    recogniser: Recogniser,
 ) -> tuple[str, float]:
+    """The likeliest of the house's languages, and how sure that is.
+
+    With little speech, languages outside the house count as doubt.
+    """
     heard = [
-        (samples, window)
-        for samples, channel_windows in zip(recording.samples, channels, strict=True)
+        (window, _cut(samples, window))
+        for samples, channel_windows in zip(sounds, channels, strict=True)
         for window in channel_windows[:LANGUAGE_WINDOWS]
     ]
     totals: dict[str, float] = {}
-    for samples, window in heard:
-        for language, probability in recogniser.languages(_cut(samples, window)).items():
+    for _, sound in heard:
+        for language, probability in recogniser.languages(sound).items():
             totals[language] = totals.get(language, 0.0) + probability / len(heard)
     spoken = {language: totals.get(language, 0.0) for language in house.languages}
     likeliest = max(totals, key=lambda language: totals[language])
-    speech_s = sum(span.duration_s for _, window in heard for span in window)
+    speech_s = sum(span.duration_s for window, _ in heard for span in window)
     if sum(spoken.values()) < FOREIGN_BELOW and speech_s > FOREIGN_SPEECH_S:
         raise UnknownLanguage(
             f"the call seems to be in {likeliest!r}, which is none of the house's languages "
             f"({', '.join(house.languages)})",
             "If that is wrong, give the language in the manifest; if it is right, leave such calls out.",
         )
+    of_house = sum(spoken.values())
     language = max(spoken, key=lambda language: spoken[language])
-    return language, round(spoken[language] / max(sum(spoken.values()), 1e-9), 3)
+    others = of_house if speech_s > FOREIGN_SPEECH_S else max(of_house, 1.0)
+    return language, round(spoken[language] / max(others, 1e-9), 3)
 
 
 def _no_speech(recording: Recording, not_understood: Sequence[Span]) -> NoSpeech:

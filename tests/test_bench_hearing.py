@@ -1,10 +1,15 @@
 """How well recordings were heard, in figures: words, parties, roles, voices, holds, interruptions, sounds."""
 
 import json
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sounds
+from conftest import ROOT
 
 from wellheard.pipeline.errors import BadReference, NoInput
 from wellheard.pipeline.settings import Listen, Settings
@@ -203,7 +208,7 @@ def test_a_reference_lies_beside_its_recording_or_in_a_folder_of_references(tmp_
     (tmp_path / "audio" / "call.rttm").write_text(lines)
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "two.json").write_text(
-        '{"turns": [{"speaker": "agent", "start_s": 0, "end_s": 1, "text": "hello"}], "call_id": "x"}'
+        '{"turns": [{"speaker": "agent", "start_s": 0, "end_s": 1, "text": "hello"}], "language": "en"}'
     )
     known = beside([str(one), str(two), str(mono), str(none)])
     assert set(known) == {str(one), str(two), str(mono)}
@@ -223,3 +228,31 @@ def test_a_folder_without_references_is_said(tmp_path):
     recording(tmp_path, "one.wav")
     with pytest.raises(NoInput, match="no recording has a reference"):
         find_all([tmp_path], Settings())
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path):
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    for name in ("one.wav", "unknown.wav"):
+        sounds.write(folder / name, sounds.silence(1))
+    (folder / "one.rttm").write_text("SPEAKER one 1 0.0 1.0 <NA> <NA> agent <NA> <NA>\n")
+    command = [sys.executable, str(ROOT / "tests" / "cli_without_models.py"), "bench", "hearing", "calls"]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "out.json")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    header, _, calls, *_ = done.stdout.splitlines()
+    assert [cell.strip() for cell in header.split("|")][2:-1] == ["calls en stereo"]
+    assert [cell.strip() for cell in calls.split("|")][1:-1] == ["calls", "1"]
+    assert json.loads((tmp_path / "out.json").read_text())["calls"][0]["judged"] > 0
+
+
+def test_the_references_of_the_labelled_material_are_read(shared):
+    found, known = find_all([shared / "calls" / "spoken", shared / "recordings" / "real"], Settings())
+    assert len(found.sources) == len(known) == 51
+    of_folder = Counter(folder for folder, _ in known.values())
+    assert of_folder == {"spoken": 48, "real": 3}
+    assert sum(reference.verbatim for _, reference in known.values()) == 48

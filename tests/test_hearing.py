@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -81,15 +80,6 @@ def test_with_little_speech_languages_outside_the_house_count_as_doubt():
     assert heard_language(Recogniser(reading((0, 1, "yes"))), 9.0, "en") == ("en", 1.0)
 
 
-def test_where_others_are_likelier_the_language_that_reads_best_is_taken():
-    english, russian = reading((0, 1, "a")), reading((0, 1, "да"))
-    better = msgspec.structs.replace(russian, log_probability=english.log_probability + 0.2)
-    worse = msgspec.structs.replace(russian, log_probability=english.log_probability + 0.05)
-    assert heard_language(Recogniser(english, better, russian), 9.0, "en", "ru") == ("ru", 0.25)
-    assert heard_language(Recogniser(english, worse, english), 9.0, "en", "ru") == ("en", 0.75)
-    assert heard_language(Recogniser(english, reading(), english), 9.0, "en", "ru") == ("en", 0.75)
-
-
 def hear_faint(recogniser: Recogniser, *spans: tuple[float, float]) -> Transcript:
     """Somebody speaks aloud in the first two seconds and, found only when raised, faintly after that."""
     faintly = np.random.default_rng(1).normal(0, 100, 8 * RATE).astype(np.int16)
@@ -106,7 +96,7 @@ def hear_faint(recogniser: Recogniser, *spans: tuple[float, float]) -> Transcrip
 
 def test_a_faint_voice_is_looked_for_where_nobody_speaks_aloud():
     """Case 33."""
-    transcript = hear_faint(Recogniser(reading((0, 1, "hello")), reading((0.2, 0.8, "yes"))), (3, 4))
+    transcript = hear_faint(Recogniser(reading((0, 1, "hello")), reading((1.2, 1.8, "yes"))), (3, 4))
     assert [(w.text, w.start_s) for w in transcript.channels[0]] == [("hello", 0.0), ("yes", 5.2)]
 
 
@@ -144,9 +134,10 @@ def test_every_word_has_a_length_and_none_ends_after_the_recording():
 
 
 def test_a_stretch_without_a_word_is_heard_again_by_itself_and_without_names():
-    recogniser = Recogniser(reading((0, 1, "hello")), reading((0.2, 1.0, "yes")))
+    """With a second of silence on either side."""
+    recogniser = Recogniser(reading((0, 1, "hello")), reading((1.2, 2.0, "yes")))
     transcript = hear(recogniser, (0, 2), (20, 22), hot_words=("Brightline",))
-    assert recogniser.asked == [([4.0], ("Brightline",)), ([2.0], ())]
+    assert recogniser.asked == [([4.0], ("Brightline",)), ([4.0], ())]
     assert [(word.text, word.start_s) for word in transcript.channels[0]] == [("hello", 0.0), ("yes", 20.2)]
     assert transcript.not_understood == ()
 

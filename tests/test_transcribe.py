@@ -1,6 +1,7 @@
 """Transcribe: words with their times, each channel by itself, on real speech and the real model."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from wellheard.models import store
 from wellheard.models.whisper import Whisper, speech_spans
 from wellheard.pipeline.errors import NoSpeech, UnknownLanguage
 from wellheard.pipeline.records import Recording, Span, Word
+from wellheard.pipeline.score import SURE_OF_LANGUAGE
 from wellheard.pipeline.settings import House, Transcribe
 from wellheard.pipeline.transcribe import transcribe, windows
 from wellheard.pipeline.vocabulary import used
@@ -132,6 +134,29 @@ def test_the_vocabulary_does_not_speak_where_the_voice_detector_errs(whisper, so
     assert not said & {"brightline", "kettles", "marta", "kowalska", "kx-200"}
 
 
+def test_names_are_written_as_the_vocabulary_has_them(whisper):
+    said = say("Thank you for calling Brightline, this is Marta Kowalska. How can I help you?", "en-us")
+    plain, told = (text(heard(whisper, said, hot_words=hot).channels[0]) for hot in ((), LIST))
+    assert [name in plain for name in ("brightline", "kowalska")] == [False, False]
+    assert [name in told for name in ("brightline", "kowalska")] == [True, True]
+
+
+@pytest.mark.parametrize("sound", ["zeros", "noise", "music"])
+def test_nothing_is_invented_into_a_hold(whisper, sound):
+    """Case 14."""
+    before = say("Thank you for calling, one moment please, I will put you on hold.", "en-us")
+    after = say("Thank you for holding. Your order was sent this morning.", "en-us")
+    transcript = heard(whisper, np.concatenate([before, nobody(sound), after]), hot_words=LIST)
+    [words] = transcript.channels
+    start_s = len(before) / RATE
+    assert "put you on hold" in text(words)
+    assert "thank you for holding" in text(words)
+    assert text(words).endswith("morning.")
+    assert not [w for w in words if start_s + 0.3 < (w.start_s + w.end_s) / 2 < start_s + 29.7]
+    assert not transcript.not_understood
+    assert 29 <= max(after.start_s - before.end_s for before, after in pairwise(words)) <= 31.3
+
+
 @pytest.mark.parametrize("seconds", [7.2, 30.3, 31.0])
 def test_no_word_goes_beyond_the_recording(whisper, spoken, seconds):
     """Case 16."""
@@ -147,6 +172,35 @@ def test_a_single_word_ends_within_its_recording(whisper):
     assert all(0 <= word.start_s < word.end_s <= len(samples) / RATE for word in words)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("ru", "Да, спасибо."),
+        ("pl", "Tak, dziękuję."),
+        ("ro", "Da, mulțumesc."),
+        ("ro", "Bună ziua, cu ce vă pot ajuta?"),
+    ],
+)
+def test_a_short_call_keeps_its_language_or_says_that_it_is_a_guess(whisper, language, said):
+    """Case 17: never a language that the house does not speak, and a language given is used."""
+    samples = say(said, language)
+    guessed = heard(whisper, samples, language=None)
+    assert guessed.language in House().languages
+    assert guessed.language == language or guessed.language_probability < SURE_OF_LANGUAGE
+    given = heard(whisper, samples, language=language)
+    assert (given.language, given.language_probability) == (language, 1.0)
+    assert "thank" not in text(given.channels[0])
+
+
+@pytest.mark.parametrize("sound", ["ringing in Poland", "zeros", "brown noise"])
+def test_what_comes_before_the_first_word_does_not_decide_the_language(whisper, sound):
+    """Case 31."""
+    said = say("Dzień dobry. Nazywam się Anna Nowak i dzwonię w sprawie zamówienia. W czym mogę pomóc?", "pl")
+    transcript = heard(whisper, np.concatenate([nobody(sound, 40), said]), language=None)
+    assert transcript.language == "pl"
+    assert transcript.channels[0][0].start_s == pytest.approx(40, abs=0.5)
+
+
 @pytest.mark.parametrize("names", [invented_names(3500), ["a" * 2000, *invented_names(3500)]])
 def test_more_vocabulary_than_fits_changes_nothing_that_is_said(whisper, spoken, names):
     """Case 32."""
@@ -154,6 +208,36 @@ def test_more_vocabulary_than_fits_changes_nothing_that_is_said(whisper, spoken,
         text(heard(whisper, clip(spoken / "A.wav"), hot_words=hot).channels[0]) for hot in ((), used(names))
     )
     assert told == plain
+
+
+@pytest.mark.parametrize("level_db", [-25, -35, -45])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_party_who_is_hardly_audible_is_heard_or_named(whisper, spoken, level_db, channels):
+    """Case 33."""
+    agent = clip(spoken / "A.wav")
+    customer = (clip(spoken / "C.wav") * 10 ** (level_db / 20)).astype(np.int16)
+    later = np.concatenate([np.zeros(len(agent), np.int16), customer])
+    both = (
+        [np.pad(agent, (0, len(customer))), later] if channels == 2 else [np.concatenate([agent, customer])]
+    )
+    transcript = heard(whisper, *both)
+    first_s = len(agent) / RATE - 0.3 if channels == 1 else 0
+    words = [word for word in transcript.channels[-1] if word.start_s >= first_s]
+    if level_db == -25:
+        assert text(words).startswith("hello")
+        assert "did not come" in text(words)
+    else:
+        heard_s = sum(span.end_s - span.start_s for span in [*words, *transcript.not_understood])
+        assert heard_s > 1.9
+
+
+@pytest.mark.parametrize("answer", ["Yes.", "No."])
+def test_a_quiet_answer_of_one_word_is_heard(whisper, answer):
+    """Case 33."""
+    question = say("Would you like me to send it again?", "en-us")
+    quiet = (say(answer, "en-us+f3") * 10 ** (-25 / 20)).astype(np.int16)
+    [words] = heard(whisper, np.concatenate([question, silence(1), quiet, silence(1)])).channels
+    assert words[-1].text.lower().startswith(answer.lower().rstrip("."))
 
 
 def test_windows_hold_whole_stretches_of_speech_and_no_more_than_fits():

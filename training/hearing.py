@@ -17,9 +17,8 @@ from wellheard.models.sounds import KINDS, Detection
 from wellheard.pipeline.listen import listen
 from wellheard.pipeline.records import Conversation, Heard, Record, Span, Turn, Word
 from wellheard.pipeline.settings import Listen
-from wellheard.pipeline.store import Results
 from wellheard.training.normalise import normalise
-from wellheard.training.references import Reference, ReferenceTurn
+from wellheard.training.references import Reference, ReferenceTurn, key
 from wellheard.training.sound_mixes import Event
 from wellheard.training.sounds import count
 
@@ -102,18 +101,24 @@ class Hearing(Record):
     sound_hours: float
 
 
-def of_results(
-    results: Results, references: Mapping[str, tuple[str, Reference]], settings: Listen
+def of_calls(
+    calls: Iterable[Mapping[str, Any]],
+    turns: Iterable[Mapping[str, Any]],
+    references: Mapping[str, tuple[str, Reference]],
+    settings: Listen,
 ) -> list[CallHearing]:
-    """Compare each stored call whose recording (its first path) has a reference; in order of call_id."""
-    turns: dict[str, list[dict[str, Any]]] = {}
-    for row in results.table("turns", ["call_id", "turn", "speaker", "words"]).to_pylist():
-        turns.setdefault(row["call_id"], []).append(row)
-    calls = sorted(results.table("calls").to_pylist(), key=lambda call: call["call_id"])
+    """Compare each call whose recording (its first path) has a reference; in order of call_id.
+
+    `calls` and `turns` are rows of these datasets.
+    """
+    turns_of: dict[str, list[Mapping[str, Any]]] = {}
+    for turn in turns:
+        turns_of.setdefault(turn["call_id"], []).append(turn)
+    known = [(key(call["paths"][0]), call) for call in sorted(calls, key=lambda call: str(call["call_id"]))]
     return [
-        of_call(*references[call["paths"][0]], call, turns.get(call["call_id"], []), settings)
-        for call in calls
-        if call["paths"][0] in references
+        of_call(*references[recording], call, turns_of.get(call["call_id"], []), settings)
+        for recording, call in known
+        if recording in references
     ]
 
 

