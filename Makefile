@@ -12,7 +12,7 @@ DEMO := results/demo
 demo: $(VENV)/.installed pulled
 	@$(BIN)/wellheard score data/calls/manifest.csv --results $(DEMO)
 	@$(BIN)/wellheard call en_wedding --results $(DEMO)
-	@echo "Parquet: $(DEMO)/ with calls, turns, marks, agents, failures"
+	@echo "Parquet: $(DEMO)/ with calls, turns, acts, marks, agents, failures"
 
 test: $(VENV)/.installed-dev pulled browser
 	$(BIN)/pytest

@@ -49,6 +49,16 @@ app.add_typer(rubric_app, name="rubric", rich_help_panel=None)
 app.add_typer(bench_app, name="bench", rich_help_panel=None)
 
 
+FirstDay = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day.  [default: the last stored]"
+    ),
+]
+LastDay = Annotated[
+    datetime | None,
+    typer.Option("--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day.  [default: the last stored]"),
+]
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="A settings file (TOML).")
 ]
@@ -347,18 +357,8 @@ def report(
         Path, typer.Option("--out", metavar="FILE", help="The HTML file, written whole or not at all.")
     ],
     results: ResultsFolder = Path("results"),
-    first: Annotated[
-        datetime | None,
-        typer.Option(
-            "--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day.  [default: the last stored]"
-        ),
-    ] = None,
-    last: Annotated[
-        datetime | None,
-        typer.Option(
-            "--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day.  [default: the last stored]"
-        ),
-    ] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
     by: Annotated[
         list[str] | None,
         typer.Option("--by", metavar="COLUMN", help="Also by this column of the manifest; may be repeated."),
@@ -405,18 +405,8 @@ def report(
 @app.command()
 def review(
     results: ResultsFolder = Path("results"),
-    first: Annotated[
-        datetime | None,
-        typer.Option(
-            "--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day.  [default: the last stored]"
-        ),
-    ] = None,
-    last: Annotated[
-        datetime | None,
-        typer.Option(
-            "--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day.  [default: the last stored]"
-        ),
-    ] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
     reviewer: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who answers.  [default: your user name]")
     ] = None,
